@@ -1,0 +1,253 @@
+"""Every error this library raises, and the sentences they speak.
+
+PendosyncError
+├── SettingsError(ValueError)        a key, region or limit is missing or malformed; never holds the key
+├── TableError(ValueError)           a file or frame can't be loaded as a table
+├── FrameError(ValueError)           a frame breaks its brick
+│   └── ColumnNotFoundError(KeyError)
+├── MappingError(ValueError)         the declaration is wrong, before any row is read
+├── ProblemsError(ValueError)        only from ensure_clean
+├── PlanError(ValueError)            empty, altered, or made for another target
+├── RemoteError                      Pendo, or the way to it
+│   ├── NoAnswerError                time-out or broken connection: the outcome is unknown
+│   │   └── UnreachableError         no connection at all: nothing was sent
+│   ├── BusyError                    408, 409, 425, 429
+│   ├── BrokenError                  5xx
+│   ├── AnswerError                  a 200 that can't be read
+│   └── RefusedError                 other 4xx
+│       └── KeyRefusedError          400, 401, 403 at the first call: key or region
+├── SandboxError                     the embedded Pendo can't be started or told something
+├── JournalError                     can't record or read: a push stops before sending
+└── PushError                        the run stopped: .run_id .outcomes
+
+A message has three beats: what happened, with the value; what was expected or is available; `Hint:` and what to
+type. At most five examples and a count; never a secret, never a whole row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+_MOST_EXAMPLES = 5
+
+
+def listed(names: Iterable[object], most: int = _MOST_EXAMPLES) -> str:
+    """Return up to *most* names in quotes, then how many more there are.
+
+    Example:
+        >>> listed(["plan", "seats", "region"], most=2)
+        "'plan', 'seats' and 1 more"
+    """
+    all_names = list(names)
+    shown = ", ".join(_short(name) for name in all_names[:most])
+    rest = len(all_names) - most
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def counted(n: int, noun: str, plural: str | None = None) -> str:
+    """Return the number with its noun.
+
+    Example:
+        >>> counted(1, "row"), counted(1200, "row")
+        ('1 row', '1,200 rows')
+    """
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def nearest(name: str, available: Iterable[str]) -> list[str]:
+    """Return the names of *available* that look most like *name*, case aside, at most three.
+
+    Example:
+        >>> nearest("Plann", ["plan", "seats"])
+        ['plan']
+    """
+    by_folded: dict[str, str] = {}
+    for candidate in available:
+        by_folded.setdefault(candidate.casefold(), candidate)
+    return [by_folded[hit] for hit in get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.6)]
+
+
+def _short(value: object, most: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+class PendosyncError(Exception):
+    """The root of every error that pendosync raises on purpose."""
+
+
+class SettingsError(PendosyncError, ValueError):
+    """A key, region or limit is missing or malformed. Never holds a key."""
+
+    @classmethod
+    def unknown_region(cls, region: str, available: Sequence[str]) -> SettingsError:
+        near = nearest(region, available) or list(available[:1])
+        return cls(
+            f"The region {_short(region)} does not exist. Pendo's regions are {listed(available, most=9)}. "
+            f"Hint: Settings(region={near[0]!r}), or PENDO_REGION={near[0]} in .env."
+        )
+
+    @classmethod
+    def bad_value(cls, name: str, value: object, expected: str) -> SettingsError:
+        return cls(f"{name} is {_short(value)}. Expected {expected}. Hint: give {name} another value.")
+
+    @classmethod
+    def missing_secret(cls, what: str, *, argument: str, variable: str, where: str) -> SettingsError:
+        return cls(
+            f"This call needs {what}, and none is set. In Pendo it is found under {where}. "
+            f"Hint: put {variable}=… into .env, or Settings({argument}=…)."
+        )
+
+
+class TableError(PendosyncError, ValueError):
+    """A file or frame can't be loaded as a table."""
+
+
+class FrameError(PendosyncError, ValueError):
+    """A frame breaks its brick."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        missing: Sequence[str] = (),
+        available: Sequence[str] = (),
+        wrong_types: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
+        self.available = tuple(available)
+        self.wrong_types = dict(wrong_types or {})
+
+    @classmethod
+    def wrong_type(cls, brick: str, wrong: dict[str, str]) -> FrameError:
+        told = "; ".join(f"{name}: {why}" for name, why in list(wrong.items())[:_MOST_EXAMPLES])
+        return cls(
+            f"This is no {brick} frame: {told}. Expected the columns of {brick} with their types. "
+            f"Hint: pass what the verb before returned, unchanged, or cast these columns.",
+            wrong_types=wrong,
+        )
+
+
+class ColumnNotFoundError(FrameError, KeyError):
+    """A column that a verb needs is not in the frame."""
+
+    __str__ = Exception.__str__  # KeyError would show the repr
+
+    @classmethod
+    def of(cls, missing: Sequence[str], available: Sequence[str], *, what: str) -> ColumnNotFoundError:
+        near = [hit for name in missing for hit in nearest(name, available)[:1]]
+        hint = f"did you mean {listed(near)}?" if near else "name a column that the table has."
+        return cls(
+            f"{what} has no column {listed(missing)}. It has {listed(available, most=12) or 'no columns'}. "
+            f"Hint: {hint}",
+            missing=missing,
+            available=available,
+        )
+
+
+class MappingError(PendosyncError, ValueError):
+    """The declaration is wrong, before any row is read."""
+
+    def __init__(self, message: str, *, trait: str | None = None, field: str | None = None) -> None:
+        super().__init__(message)
+        self.trait = trait
+        self.field = field
+
+    @classmethod
+    def bad_choice(cls, name: str, value: object, available: Sequence[str], **where: str | None) -> MappingError:
+        near = nearest(str(value), available) or list(available[:1])
+        return cls(
+            f"{name} is {_short(value)}. Expected one of {listed(available, most=9)}. "
+            f"Hint: {name.split(' ')[0]}={near[0]!r}.",
+            **where,
+        )
+
+
+class ProblemsError(PendosyncError, ValueError):
+    """Values were to be clean and are not. `.problems` is the PROBLEMS frame."""
+
+    def __init__(self, message: str, *, problems: Any) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+class PlanError(PendosyncError, ValueError):
+    """A plan is empty, was altered, or was made for another target."""
+
+
+class RemoteError(PendosyncError):
+    """Pendo, or the way to it, did not do as asked.
+
+    Holds the method, the masked path and the status; never the request, its headers or a key.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str = "",
+        path: str = "",
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.method = method
+        self.path = path
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class NoAnswerError(RemoteError):
+    """Time-out or broken connection after sending began: whether it was carried out is unknown."""
+
+    retryable = True
+
+
+class UnreachableError(NoAnswerError):
+    """No connection could be made: nothing was sent."""
+
+
+class BusyError(RemoteError):
+    """408, 409, 425 or 429: not now."""
+
+    retryable = True
+
+
+class BrokenError(RemoteError):
+    """5xx: Pendo failed."""
+
+    retryable = True
+
+
+class AnswerError(RemoteError):
+    """A 2xx whose body is not what was asked for."""
+
+
+class RefusedError(RemoteError):
+    """Another 4xx: the same request would be refused again."""
+
+
+class KeyRefusedError(RefusedError):
+    """400, 401 or 403 at the first call: the key is wrong, or belongs to another region."""
+
+
+class SandboxError(PendosyncError):
+    """The embedded Pendo can't be started, or was told something it does not know."""
+
+
+class JournalError(PendosyncError):
+    """The journal can't be written or read. A push stops before sending."""
+
+
+class PushError(PendosyncError):
+    """The run stopped before its end. `.outcomes` says what became of each id."""
+
+    def __init__(self, message: str, *, run_id: str, outcomes: Any = None) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+        self.outcomes = outcomes
