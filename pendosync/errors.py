@@ -157,7 +157,9 @@ class MappingError(PendosyncError, ValueError):
         self.field = field
 
     @classmethod
-    def bad_choice(cls, name: str, value: object, available: Sequence[str], **where: str | None) -> MappingError:
+    def bad_choice(
+        cls, name: str, value: object, available: Sequence[str], **where: str | None
+    ) -> MappingError:
         near = nearest(str(value), available) or list(available[:1])
         return cls(
             f"{name} is {_short(value)}. Expected one of {listed(available, most=9)}. "

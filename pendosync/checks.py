@@ -1,0 +1,390 @@
+"""What is wrong with values, all at once, before anything travels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as AbstractMapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import polars as pl
+
+from pendosync.errors import ProblemsError, counted, listed, nearest
+from pendosync.frames import (
+    DTYPES,
+    FIELDS,
+    PROBLEMS,
+    VALUES,
+    FieldType,
+    Route,
+    Severity,
+    as_words,
+    ensure_frame,
+    field_names,
+    raw_cell,
+    type_of,
+)
+from pendosync.mapping import Mapping
+
+ANONYMOUS: Final = "_PENDO_T_"
+MOST_ID_BYTES: Final = 128
+MOST_TEXT: Final = 1500
+SAFE_INTEGER: Final = 2**53
+_FIELD_NAME: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_SECRET_VALUE: Final = (
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----"  # PEM
+    r"|\bAKIA[0-9A-Z]{16}\b"  # AWS
+    r"|\bgh[pousr]_[A-Za-z0-9]{36,}"  # GitHub
+    r"|\b[sr]k_(live|test)_[A-Za-z0-9]{16,}"  # Stripe
+    r"|\bxox[abpr]-[A-Za-z0-9-]{10,}"  # Slack
+    r"|\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\."  # JSON web token
+)
+_SECRET_NAME: Final = r"(?i)passwo?r?d|secret|api_?key|private_?key|access_?token|credit_?card|\bssn\b"
+_ACCEPTS: Final[AbstractMapping[str, tuple[FieldType, ...]]] = {"float": ("float", "integer")}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing that can be wrong: how severe it is on each route, and what it means.
+
+    A `block_field` of a single cell becomes `block_row` where the trait's null clears: a dropped cell would travel
+    as a null.
+    """
+
+    metadata: Severity | None
+    webhook: Severity | None
+    meaning: str
+
+    def on(self, route: Route) -> Severity | None:
+        """Return the severity on *route*, or None where the rule does not hold there."""
+        return self.metadata if route == "metadata" else self.webhook
+
+
+RULES: Final[AbstractMapping[str, Rule]] = MappingProxyType(
+    {
+        "missing_id": Rule("block_row", "block_row", "the id is null, empty or blank"),
+        "duplicate_id": Rule("block_row", "block_row", "the id stands in more than one row"),
+        "similar_id": Rule("warn", "warn", "ids differ only by case or surrounding blanks; Pendo tells them apart"),
+        "long_id": Rule("block_row", "block_row", "a visitor id over 128 bytes, which Pendo cuts (accounts: warn)"),
+        "anonymous_id": Rule("block_row", "block_row", "an id that starts with _PENDO_T_, which Pendo gives to anonymous visitors"),
+        "unknown_field": Rule("block_field", "warn", "Pendo has no such field; the bulk write would refuse the whole request"),
+        "deleted_field": Rule("block_field", "warn", "the field was deleted in Pendo"),
+        "read_only_field": Rule("block_field", None, "Pendo calculates the field, or its group can't be written"),
+        "illegal_field_name": Rule("block_field", "block_field", "not letters, digits and underscores, or a digit first"),
+        "unsupported_type": Rule("block_field", "block_field", "Binary, Time, Duration and other types that Pendo lacks"),
+        "no_time_zone": Rule("block_field", "block_field", "datetimes without a zone, and the mapping states none"),
+        "other_type": Rule("block_field", "warn", "the type differs from the field's in Pendo"),
+        "list_outside_agent": Rule("block_field", "block_field", "lists live in Pendo's agent group only"),
+        "wrong_value": Rule("block_field", "block_field", "a cell that is not of the trait's type"),
+        "not_finite": Rule("block_field", "block_field", "NaN or infinity, which JSON can't hold"),
+        "unsafe_integer": Rule("block_field", "block_field", "an integer beyond ±2^53, which JSON readers round"),
+        "long_text": Rule("warn", "warn", "a text over 1,500 characters"),
+        "looks_secret": Rule("warn", "warn", "values or a name that look like a password, key or token"),
+        "not_in_pendo": Rule("block_row", "block_row", "found when planning: Pendo does not know the id, and creating is off"),
+        "cannot_undo": Rule("warn", "warn", "found when undoing: there was no value before"),
+    }
+)  # fmt: skip
+"""Every rule, in the order in which problems are listed.
+
+Source: Pendo's help pages, API reference and public clients, read 2026-11-23.
+"""
+
+
+def check_values(
+    values: pl.DataFrame, /, *, mapping: Mapping, fields: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Return all that is wrong with *values*, each problem with its rule, severity and a reason.
+
+    Never raises for a value and never changes one. `drop_blocked` acts on the result.
+
+    Args:
+        values: VALUES frame (n rows), from `map_traits`.
+        mapping: gives the kind, route, group and null policies.
+        fields: FIELDS, from `fetch_fields`; None leaves out the rules on Pendo's schema.
+
+    Returns:
+        PROBLEMS frame (0 to about n rows a rule), in the order of `RULES`, then of the table. What holds for a whole
+        column is one line, with `row` null.
+
+    Raises:
+        FrameError: *values* or *fields* breaks its brick.
+
+    Source: the table in docs/rules.md; Pendo's help pages and API reference, read 2026-11-23.
+
+    Example:
+        >>> from pendosync.values import map_traits
+        >>> mapping = Mapping("visitor", id="id", traits=["score"])
+        >>> values = map_traits(pl.DataFrame({"id": ["ann", "ann"], "score": [1.5, float("nan")]}), mapping)
+        >>> check_values(values, mapping=mapping)["rule"].to_list()
+        ['duplicate_id', 'duplicate_id', 'not_finite']
+    """
+    ensure_frame(values, VALUES, "values")
+    if fields is not None:
+        ensure_frame(fields, FIELDS, "fields")
+    found = [
+        *_check_ids(values, mapping),
+        *_check_columns(values, mapping),
+        *(_check_schema(values, mapping, fields) if fields is not None else ()),
+        *_check_cells(values, mapping),
+    ]
+    order = pl.DataFrame({"rule": list(RULES), "_order": range(len(RULES))})
+    problems = pl.concat([no_problems(), *found]).join(order, on="rule", how="left", maintain_order="left")
+    return problems.sort("_order", maintain_order=True).drop("_order")
+
+
+def drop_blocked(values: pl.DataFrame, problems: pl.DataFrame, /) -> pl.DataFrame:
+    """Return *values* without what *problems* blocks: its rows, its columns, its single cells.
+
+    Keeps what only has warnings, and the order. A dropped cell is null, which the plan leaves alone.
+
+    Args:
+        values: VALUES frame (n rows).
+        problems: PROBLEMS frame, from `check_values`.
+
+    Returns:
+        VALUES frame (0 to n rows); `row` still is the position in the table.
+
+    Raises:
+        FrameError: either frame breaks its brick.
+    """
+    ensure_frame(values, VALUES, "values")
+    ensure_frame(problems, PROBLEMS, "problems")
+    rows = problems.filter(severity="block_row").select("row").drop_nulls().unique()
+    fields = problems.filter(pl.col("severity") == "block_field")
+    columns = fields.filter(pl.col("row").is_null())["field"].to_list()
+    kept = values.drop([name for name in columns if name in field_names(values)])
+    for name, cells in fields.drop_nulls("row").partition_by("field", as_dict=True).items():
+        kept = _drop_cells(kept, str(name[0]), cells)
+    return kept.join(rows, on="row", how="anti", maintain_order="left") if rows.height else kept
+
+
+def ensure_clean(problems: pl.DataFrame, /) -> None:
+    """Return nothing where *problems* holds warnings at most.
+
+    Args:
+        problems: PROBLEMS frame, from `check_values`.
+
+    Raises:
+        ProblemsError: something is blocked; `.problems` holds it all.
+    """
+    ensure_frame(problems, PROBLEMS, "problems")
+    blocked = problems.filter(pl.col("severity") != "warn")
+    if blocked.height:
+        rules = blocked["rule"].unique(maintain_order=True).to_list()
+        raise ProblemsError(
+            f"{counted(blocked.height, 'problem')} would be blocked: {listed(rules)}; the first: "
+            f"{blocked['reason'][0]}. Expected warnings at most. Hint: values.pipe(drop_blocked, problems) drops them.",
+            problems=problems,
+        )
+
+
+def no_problems() -> pl.DataFrame:
+    """Return a PROBLEMS frame without rows."""
+    return PROBLEMS.to_frame()
+
+
+def row_problems(
+    rows: pl.DataFrame, reason: pl.Expr | str, *, rule: str, severity: Severity, field: str | None = None
+) -> pl.DataFrame:
+    """Return a PROBLEMS frame with one line for each of *rows* (columns `row` and `id`, and what *reason* reads)."""
+    text = pl.lit(reason) if isinstance(reason, str) else reason
+    return rows.select(
+        pl.col("row"),
+        pl.col("id"),
+        pl.lit(field, dtype=pl.String).alias("field"),
+        pl.lit(rule).alias("rule"),
+        pl.lit(severity).alias("severity"),
+        pl.lit(1, dtype=pl.UInt32).alias("n_rows"),
+        text.cast(pl.String).alias("reason"),
+    )
+
+
+def _column_problem(
+    field: str, reason: str, *, rule: str, mapping: Mapping, n_rows: int
+) -> list[pl.DataFrame]:
+    severity = RULES[rule].on(mapping.route)
+    if severity is None:
+        return []
+    line = {
+        "row": None,
+        "id": None,
+        "field": field,
+        "rule": rule,
+        "severity": severity,
+        "n_rows": n_rows,
+        "reason": reason,
+    }
+    return [pl.DataFrame([line], schema=PROBLEMS)]
+
+
+def _drop_cells(values: pl.DataFrame, field: str, cells: pl.DataFrame) -> pl.DataFrame:
+    if field not in values.columns:
+        return values
+    marked = values.join(
+        cells.select("row", _raw=pl.col("rule") == "wrong_value").unique("row"),
+        on="row",
+        how="left",
+        maintain_order="left",
+    )
+    hit = pl.col("_raw").is_not_null()
+    return marked.with_columns(
+        pl.when(~hit).then(pl.col(field)).alias(field),
+        pl.when(pl.col("_raw").fill_null(False).not_()).then(pl.col("raw")).alias("raw"),
+    ).drop("_raw")
+
+
+# --- ids -----------------------------------------------------------------------------------------------------
+
+
+def _check_ids(values: pl.DataFrame, mapping: Mapping) -> Iterable[pl.DataFrame]:
+    ids = values.select("row", "id")
+    blank = pl.col("id").is_null() | (pl.col("id").str.strip_chars() == "")
+    yield row_problems(ids.filter(blank), "the row has no id", rule="missing_id", severity="block_row")
+    named = ids.filter(~blank)
+    yield _duplicates(named)
+    yield _similar(named)
+    long = named.with_columns(n=pl.col("id").str.len_bytes()).filter(pl.col("n") > MOST_ID_BYTES)
+    told = pl.format(f"the id has {{}} bytes; Pendo keeps {MOST_ID_BYTES} of a visitor id", "n")
+    yield row_problems(
+        long, told, rule="long_id", severity="block_row" if mapping.kind == "visitor" else "warn"
+    )
+    anonymous = named.filter(pl.col("id").str.starts_with(ANONYMOUS))
+    reason = f"ids that start with {ANONYMOUS} are Pendo's own, of anonymous visitors"
+    yield row_problems(anonymous, reason, rule="anonymous_id", severity="block_row")
+
+
+def _duplicates(named: pl.DataFrame) -> pl.DataFrame:
+    twice = named.filter(pl.col("id").is_duplicated())
+    told = twice.with_columns(n=pl.len().over("id"), first=pl.col("row").min().over("id"))
+    reason = pl.format("the id stands in {} rows, first in row {}: which one holds is not said", "n", "first")
+    return row_problems(told, reason, rule="duplicate_id", severity="block_row")
+
+
+def _similar(named: pl.DataFrame) -> pl.DataFrame:
+    folded = pl.col("id").str.strip_chars().str.to_lowercase()
+    told = named.with_columns(_folded=folded).filter(pl.col("_folded").is_duplicated())
+    told = told.with_columns(
+        n=pl.col("id").n_unique().over("_folded"),
+        ids=pl.col("id").unique(maintain_order=True).over("_folded", mapping_strategy="join"),
+    ).filter(pl.col("n") > 1)
+    names = pl.col("ids").list.head(3).list.join("', '")
+    reason = pl.format("Pendo tells these ids apart, by case or blanks: '{}'", names)
+    return row_problems(told, reason, rule="similar_id", severity="warn")
+
+
+# --- columns -------------------------------------------------------------------------------------------------
+
+
+def _check_columns(values: pl.DataFrame, mapping: Mapping) -> Iterable[pl.DataFrame]:
+    for name in field_names(values):
+        for rule, reason in _column_reasons(values, name, mapping):
+            yield from _column_problem(name, reason, rule=rule, mapping=mapping, n_rows=values.height)
+
+
+def _column_reasons(values: pl.DataFrame, name: str, mapping: Mapping) -> Iterable[tuple[str, str]]:
+    dtype = values.schema[name]
+    trait = mapping.trait_of(name)
+    wanted = trait.type if trait else None
+    if not pl.Series([name]).str.contains(_FIELD_NAME).item():
+        yield (
+            "illegal_field_name",
+            f"{name!r} is no field name: letters, digits and underscores, no digit first",
+        )
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
+        yield "no_time_zone", "these datetimes have no zone; say which: Mapping(…, time_zone='Europe/Berlin')"
+    elif type_of(dtype) is None:
+        yield "unsupported_type", f"Pendo has no type for {as_words(dtype)}; cast the column, or leave it out"
+    elif wanted is not None and type_of(dtype) != wanted:
+        yield (
+            "unsupported_type",
+            f"{as_words(dtype)} can't be read as {wanted}; use Trait(sql=…) to make it one",
+        )
+    elif isinstance(dtype, pl.List) and mapping.group != "agent":
+        yield "list_outside_agent", f"Pendo keeps lists in its agent group only, not in {mapping.group}"
+    if pl.Series([name]).str.contains(_SECRET_NAME).item():
+        yield "looks_secret", f"the name {name!r} looks like a secret's; Pendo's users will see its values"
+
+
+def _check_schema(values: pl.DataFrame, mapping: Mapping, fields: pl.DataFrame) -> Iterable[pl.DataFrame]:
+    mine = fields.filter(kind=mapping.kind, group=mapping.group)
+    known = {line["field"]: line for line in mine.iter_rows(named=True)}
+    alive = [name for name, line in known.items() if not line["is_deleted"]]
+    for name in field_names(values):
+        rule, reason = _schema_reason(name, type_of(values.schema[name]), known.get(name), alive, mapping)
+        if rule:
+            yield from _column_problem(name, reason, rule=rule, mapping=mapping, n_rows=values.height)
+
+
+def _schema_reason(
+    name: str,
+    dtype: FieldType | None,
+    known: dict[str, object] | None,
+    alive: Sequence[str],
+    mapping: Mapping,
+) -> tuple[str, str]:
+    where = f"Pendo's {mapping.kind} group {mapping.group}"
+    if known is None:
+        near = nearest(name, alive)
+        hint = f"did you mean {listed(near)}?" if near else "create it in Pendo first, or map to another"
+        arrives = "" if mapping.route == "metadata" else " yet; it appears when the first value arrives"
+        return "unknown_field", f"{where} has no field {name!r}{arrives or f'; {hint}'}"
+    if known["is_deleted"]:
+        return "deleted_field", f"the field {name!r} was deleted from {where}"
+    if not known["is_writable"] and mapping.route == "metadata":
+        return "read_only_field", f"the field {name!r} of {where} can't be written: Pendo calculates it"
+    held = known["type"]
+    if dtype is not None and held is not None and dtype not in _ACCEPTS.get(str(held), (held,)):
+        return (
+            "other_type",
+            f"the field {name!r} is {held} in Pendo, the trait is {dtype}; Trait(…, type={held!r})",
+        )
+    return "", ""
+
+
+# --- cells ---------------------------------------------------------------------------------------------------
+
+
+def _check_cells(values: pl.DataFrame, mapping: Mapping) -> Iterable[pl.DataFrame]:
+    for name in field_names(values):
+        severity: Severity = "block_row" if mapping.clears(name) else "block_field"
+        yield _wrong_values(values, name, severity)
+        dtype = values.schema[name]
+        if dtype == DTYPES["float"]:
+            hits = values.filter(~pl.col(name).is_finite())
+            reason = pl.format("{} can't travel: JSON has no such number", pl.col(name))
+            yield row_problems(hits, reason, rule="not_finite", severity=severity, field=name)
+        elif dtype == DTYPES["integer"]:
+            hits = values.filter(~pl.col(name).is_between(-SAFE_INTEGER, SAFE_INTEGER))
+            reason = pl.format(
+                "{} is beyond ±2^53 and would be rounded on the way; map it as text", pl.col(name)
+            )
+            yield row_problems(hits, reason, rule="unsafe_integer", severity=severity, field=name)
+        elif dtype == DTYPES["text"]:
+            yield from _check_texts(values, name, mapping)
+        elif dtype == DTYPES["list"]:
+            hits = values.filter(pl.col(name).list.eval(pl.element().is_null()).list.any())
+            yield row_problems(
+                hits, "the list has a null in it", rule="wrong_value", severity=severity, field=name
+            )
+
+
+def _check_texts(values: pl.DataFrame, name: str, mapping: Mapping) -> Iterable[pl.DataFrame]:
+    long = values.select("row", "id", n=pl.col(name).str.len_chars()).filter(pl.col("n") > MOST_TEXT)
+    reason = pl.format(f"a text of {{}} characters; Pendo recommends at most {MOST_TEXT:,}", "n")
+    yield row_problems(long, reason, rule="long_text", severity="warn", field=name)
+    n_secret = int(values.select(pl.col(name).str.contains(_SECRET_VALUE).sum()).item() or 0)
+    if n_secret:
+        told = (
+            f"{counted(n_secret, 'value')} of {name!r} look like keys or tokens; Pendo's users will see them"
+        )
+        yield from _column_problem(name, told, rule="looks_secret", mapping=mapping, n_rows=n_secret)
+
+
+def _wrong_values(values: pl.DataFrame, name: str, severity: Severity) -> pl.DataFrame:
+    if values["raw"].null_count() == values.height:
+        return no_problems()
+    cells = values.select("row", "id", cell=raw_cell(name)).drop_nulls("cell")
+    shown = pl.col("cell").str.slice(0, 60)
+    reason = pl.format("{} is not a value of type " + as_words(values.schema[name]), shown)
+    return row_problems(cells, reason, rule="wrong_value", severity=severity, field=name)

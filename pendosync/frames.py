@@ -1,0 +1,254 @@
+"""The bricks that flow from verb to verb, as polars schemas, and the check that a frame is one.
+
+VALUES and CHANGES are wide: besides the columns named here they have a typed column, or a typed part of a struct,
+for each field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as AbstractMapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import polars as pl
+
+from pendosync.errors import ColumnNotFoundError, FrameError
+
+Kind = Literal["visitor", "account"]
+Route = Literal["metadata", "webhook"]
+FieldType = Literal["text", "boolean", "integer", "float", "date", "list"]
+NullPolicy = Literal["keep", "clear"]
+Severity = Literal["block_row", "block_field", "warn"]
+Action = Literal["update", "create"]
+Status = Literal[
+    "updated", "created", "accepted", "missing", "failed", "refused", "skipped", "unknown", "pending"
+]
+
+KINDS: Final[tuple[Kind, ...]] = ("visitor", "account")
+ROUTES: Final[tuple[Route, ...]] = ("metadata", "webhook")
+STATUSES: Final[tuple[Status, ...]] = (
+    "updated", "created", "accepted", "missing", "failed", "refused", "skipped", "unknown", "pending",
+)  # fmt: skip
+
+DTYPES: Final[AbstractMapping[FieldType, pl.DataType]] = {
+    "text": pl.String(),
+    "boolean": pl.Boolean(),
+    "integer": pl.Int64(),
+    "float": pl.Float64(),
+    "date": pl.Datetime("ms", "UTC"),
+    "list": pl.List(pl.String()),
+}
+"""Field type → the polars type its values have in VALUES and CHANGES."""
+
+RESERVED: Final = ("row", "id", "raw")
+"""The columns of VALUES that are not fields."""
+
+FIELDS: Final = pl.Schema(
+    {
+        "kind": pl.String(),
+        "group": pl.String(),
+        "field": pl.String(),
+        "type": pl.String(),
+        "element_type": pl.String(),
+        "display_name": pl.String(),
+        "is_writable": pl.Boolean(),
+        "is_deleted": pl.Boolean(),
+        "is_hidden": pl.Boolean(),
+    }
+)
+"""One row is a field that Pendo knows. `type` is one of ours (`text`, `date`, …), null where Pendo names none."""
+
+VALUES: Final = pl.Schema({"row": pl.UInt32(), "id": pl.String(), "raw": pl.String()})
+"""One row is what Pendo should hold, or holds, for one id; then a typed column per field.
+
+`row` is the position in the table (0 is the first). `raw` is null, or a JSON object of those cells whose value is
+not of the field's type: field → the JSON text of the value as it is, so `{"seats": "\\"5\\""}` where a text is held.
+"""
+
+PROBLEMS: Final = pl.Schema(
+    {
+        "row": pl.UInt32(),
+        "id": pl.String(),
+        "field": pl.String(),
+        "rule": pl.String(),
+        "severity": pl.String(),
+        "n_rows": pl.UInt32(),
+        "reason": pl.String(),
+    }
+)
+"""One row is one reason; `row` null means the whole column. A problem of a column is one line."""
+
+CHANGES: Final = pl.Schema({"row": pl.UInt32(), "id": pl.String(), "action": pl.String()})
+"""One row is one id that differs; then `changed` (struct of Booleans, one per field), `before` and `after`
+(structs of typed values, one per field), `before_raw` and `after_raw` (as `raw` in VALUES: cells of another type).
+"""
+
+REQUESTS: Final = pl.Schema(
+    {
+        "batch": pl.UInt32(),
+        "method": pl.String(),
+        "path": pl.String(),
+        "ids": pl.List(pl.String()),
+        "body": pl.String(),
+    }
+)
+"""One row is one HTTP request; `body` in UTF-8 is the very bytes, `path` has its secrets masked."""
+
+OUTCOMES: Final = pl.Schema(
+    {
+        "run_id": pl.String(),
+        "batch": pl.UInt32(),
+        "id": pl.String(),
+        "status": pl.String(),
+        "reason": pl.String(),
+    }
+)
+"""One row is what became of one id. `batch` is null where the id was not put into a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands, in counts only; no row's values.
+
+    `requests` counts first tries and retries; `batches_done` those batches whose ids have an outcome.
+    """
+
+    run_id: str
+    title: str
+    state: Literal["preparing", "running", "stopping", "done", "cancelled", "stopped"]
+    n_ids: int
+    n_batches: int
+    batches_done: int
+    requests: int
+    counts: AbstractMapping[str, int] = field(default_factory=dict)
+    elapsed_s: float = 0.0
+    left_s: float | None = None
+    note: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in ("done", "cancelled", "stopped")
+
+
+def ensure_frame(frame: object, brick: pl.Schema, name: str, *, also: Iterable[str] = ()) -> pl.DataFrame:
+    """Return *frame* if it has the columns of *brick* with their types, and the columns *also*.
+
+    Args:
+        frame: what was handed in.
+        brick: the schema that its columns must follow; more columns are allowed.
+        name: what to call it in the error.
+        also: more columns it must have, of any type.
+
+    Raises:
+        FrameError: it is no polars DataFrame, or a column is missing or of another type.
+    """
+    if not isinstance(frame, pl.DataFrame):
+        hint = ".collect() it" if isinstance(frame, pl.LazyFrame) else "pass what the verb before returned"
+        raise FrameError(
+            f"{name} is a {type(frame).__name__}. Expected a polars DataFrame. Hint: {hint}.",
+        )
+    missing = [column for column in (*brick.names(), *also) if column not in frame.columns]
+    if missing:
+        raise ColumnNotFoundError.of(missing, frame.columns, what=name)
+    wrong = {
+        column: f"is {frame.schema[column]}, expected {dtype}"
+        for column, dtype in brick.items()
+        if frame.schema[column] != dtype
+    }
+    if wrong:
+        raise FrameError.wrong_type(name, wrong)
+    return frame
+
+
+def field_names(values: pl.DataFrame) -> list[str]:
+    """Return the fields of a VALUES frame, in order."""
+    return [name for name in values.columns if name not in RESERVED]
+
+
+def type_of(dtype: pl.DataType) -> FieldType | None:
+    """Return the field type whose values have *dtype*, or None where Pendo has no such type."""
+    return next((name for name, known in DTYPES.items() if known == dtype), None)
+
+
+def as_words(dtype: pl.DataType) -> str:
+    """Return *dtype* as an analyst would read it.
+
+    Example:
+        >>> as_words(pl.Datetime("ms", "UTC")), as_words(pl.Duration("us"))
+        ('date', 'Duration')
+    """
+    return type_of(dtype) or str(dtype.base_type())
+
+
+def raw_cell(field: str, column: str = "raw") -> pl.Expr:
+    """Return the JSON text of *field*'s raw cell, null where the cell is of the field's type."""
+    if "'" in field or "\\" in field:  # no JSON path can name it; such a field is blocked by its name
+        return pl.when(
+            pl.col(column).str.contains(json.dumps(field, ensure_ascii=False) + ":", literal=True)
+        ).then(pl.lit("a value"))
+    return pl.col(column).str.json_path_match(f"$['{field}']")
+
+
+def struct_of(parts: AbstractMapping[str, pl.Expr]) -> pl.Expr:
+    """Return one struct of *parts*, whatever their names."""
+    return pl.struct([expr.alias(name) for name, expr in parts.items()])
+
+
+def empty_changes(types: AbstractMapping[str, pl.DataType]) -> pl.DataFrame:
+    """Return a CHANGES frame without rows, for fields of these polars types."""
+    values = pl.Struct(dict(types))
+    return pl.DataFrame(
+        schema={
+            **CHANGES,
+            "changed": pl.Struct(dict.fromkeys(types, pl.Boolean())),
+            "before": values,
+            "after": values,
+            "before_raw": pl.String(),
+            "after_raw": pl.String(),
+        }
+    )
+
+
+def change_fields(changes: pl.DataFrame) -> list[str]:
+    """Return the fields of a CHANGES frame, in order."""
+    struct = changes.schema["after"]
+    return [part.name for part in struct.fields] if isinstance(struct, pl.Struct) else []
+
+
+def json_member(expr: pl.Expr, name: str) -> pl.Expr:
+    """Return `"name":value` with the value as JSON; NaN, Binary and naive datetimes must not come here."""
+    return pl.struct(expr.alias(name)).struct.json_encode().str.strip_prefix("{").str.strip_suffix("}")
+
+
+def json_object(members: Sequence[pl.Expr]) -> pl.Expr:
+    """Return the JSON object of those *members* that are not null."""
+    return pl.concat_str(pl.lit("{"), pl.concat_str(members, separator=",", ignore_nulls=True), pl.lit("}"))
+
+
+def raw_object(cells: Sequence[tuple[str, pl.Expr]]) -> pl.Expr:
+    """Return the column `raw` of those columns of the frame whose condition holds; null where none does.
+
+    Args:
+        cells: column and condition.
+    """
+    texts = []
+    for name, holds in cells:
+        value = json_member(pl.col(name), name).str.strip_prefix(f"{json.dumps(name, ensure_ascii=False)}:")
+        texts.append((name, pl.when(holds).then(value)))
+    return raw_of(texts)
+
+
+def raw_of(texts: Sequence[tuple[str, pl.Expr]]) -> pl.Expr:
+    """Return the column `raw` that holds, per field, the JSON text that is not null.
+
+    Args:
+        texts: field and its JSON text.
+    """
+    if not texts:
+        return pl.lit(None, dtype=pl.String).alias("raw")
+    has_any = pl.any_horizontal([text.is_not_null() for _, text in texts])
+    members = [pl.when(text.is_not_null()).then(json_member(text, name)) for name, text in texts]
+    return pl.when(has_any).then(json_object(members)).alias("raw")

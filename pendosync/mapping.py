@@ -1,0 +1,501 @@
+"""Which traits of a table go to which of Pendo's fields: a declaration that can live in version control."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as AbstractMapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import polars as pl
+
+from pendosync.errors import MappingError, counted, listed
+from pendosync.frames import (
+    DTYPES,
+    FIELDS,
+    KINDS,
+    RESERVED,
+    ROUTES,
+    FieldType,
+    Kind,
+    NullPolicy,
+    Route,
+    ensure_frame,
+)
+
+WRITABLE_GROUPS: Final = ("custom", "agent")
+"""The groups that Pendo's bulk write takes. Source: Pendo's public API reference, read 2026-11-23."""
+
+DEFAULT_GROUPS: Final[AbstractMapping[Route, str]] = {"metadata": "custom", "webhook": "segmentio"}
+"""Where each route lands. The API's key for the webhook's group was not seen: `group=` overrides it."""
+
+_ID_NAMES: Final[AbstractMapping[Kind, tuple[str, ...]]] = {
+    "visitor": ("visitorid", "userid", "uid", "memberid", "contactid", "id"),
+    "account": (
+        "accountid",
+        "groupid",
+        "orgid",
+        "organizationid",
+        "companyid",
+        "tenantid",
+        "customerid",
+        "id",
+    ),
+}
+_TRAIT_KEYS: Final = ("column", "sql", "expr", "field", "type", "null")
+_MAPPING_KEYS: Final = ("kind", "id", "route", "group", "time_zone", "traits")
+
+
+@dataclass(frozen=True)
+class Trait:
+    """One trait of a table and the field it becomes.
+
+    Exactly one of *column*, *sql* and *expr* says where the value comes from.
+
+    Args:
+        column: a column of the table.
+        field: Pendo's key of the field (not its display name); the column's name when left out.
+        type: the field's type; None takes the type that the column's own suggests.
+        null: what a null does: `keep` leaves Pendo's value alone, `clear` sends null.
+        sql: a polars SQL expression over the table's columns; it round-trips through TOML.
+        expr: a polars expression; it can't be written to TOML. (A text here is what a saved plan remembers
+            of an expression: it is shown, and can't be computed again.)
+
+    Raises:
+        MappingError: none or two sources, no field, or an SQL text that polars can't read.
+
+    Example:
+        >>> Trait("plan")
+        Trait('plan' → plan)
+        >>> Trait(sql="price * seats", field="mrr", type="float", null="clear")
+        Trait(sql 'price * seats' → mrr, float, null clears)
+    """
+
+    column: str | None = None
+    field: str = ""
+    type: FieldType | None = None
+    null: NullPolicy = "keep"
+    sql: str | None = None
+    expr: pl.Expr | str | None = dataclasses.field(default=None, compare=False)
+    _expr_text: str | None = dataclasses.field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        sources = [name for name in ("column", "sql", "expr") if getattr(self, name) is not None]
+        if len(sources) != 1:
+            raise MappingError(
+                f"A trait has {' and '.join(sources) or 'no source'}. Expected exactly one of column, sql and expr. "
+                f"Hint: Trait('plan'), or Trait(sql='UPPER(plan)', field='plan').",
+                field=self.field or None,
+            )
+        if not self.field:
+            if self.column is None:
+                raise MappingError(
+                    f"The computed trait {self.source!r} names no field. Expected the key of a Pendo field. "
+                    f"Hint: Trait({sources[0]}=…, field='plan').",
+                    trait=self.source,
+                )
+            object.__setattr__(self, "field", self.column)
+        self._check_choices()
+        if isinstance(self.expr, pl.Expr):
+            object.__setattr__(self, "_expr_text", str(self.expr))
+        elif self.sql is not None:
+            self.to_expr()
+
+    def _check_choices(self) -> None:
+        where = {"trait": self.source, "field": self.field}
+        if self.type is not None and self.type not in DTYPES:
+            raise MappingError.bad_choice("type", self.type, tuple(DTYPES), **where)
+        if self.null not in ("keep", "clear"):
+            raise MappingError.bad_choice("null", self.null, ("keep", "clear"), **where)
+        if self.field in RESERVED:
+            raise MappingError(
+                f"The field {self.field!r} can't be mapped: frames of values keep the names {listed(RESERVED)} for "
+                f"themselves. Expected another key. Hint: create a field with another name in Pendo.",
+                **where,
+            )
+
+    @property
+    def source(self) -> str:
+        """Where the value comes from, in words."""
+        return self.column or self.sql or str(self.expr)
+
+    def to_expr(self) -> pl.Expr:
+        """Return the polars expression that computes this trait.
+
+        Raises:
+            MappingError: the SQL can't be read, or a loaded plan remembers the expression as text only.
+        """
+        if self.column is not None:
+            return pl.col(self.column)
+        if isinstance(self.expr, pl.Expr):
+            return self.expr
+        if self.sql is None:
+            raise MappingError(
+                f"The expression of field {self.field!r} was given as code, and a saved plan keeps only its text: "
+                f"{self.source}. Expected an expression to compute. Hint: build the mapping again, or use "
+                f"Trait(sql=…), which can be saved.",
+                field=self.field,
+            )
+        try:
+            return pl.sql_expr(self.sql)
+        except (pl.exceptions.PolarsError, ValueError) as error:
+            raise MappingError(
+                f"The SQL of field {self.field!r} can't be read: {self.sql!r} ({_first_line(error)}). Expected one "
+                f"polars SQL expression over columns. Hint: Trait(sql='UPPER(plan)', field={self.field!r}).",
+                trait=self.sql,
+                field=self.field,
+            ) from None
+
+    def to_dict(self) -> dict[str, str]:
+        """Return what a manifest keeps of this trait: its source as text, field, type and null policy."""
+        texts = {
+            "column": self.column,
+            "sql": self.sql,
+            "expr": str(self.expr) if self.expr is not None else None,
+            "field": self.field,
+            "type": self.type,
+            "null": self.null,
+        }
+        return {name: text for name, text in texts.items() if text is not None}
+
+    def __repr__(self) -> str:
+        kind = "" if self.column is not None else "sql " if self.sql is not None else "expr "
+        more = (f", {self.type}" if self.type else "") + (", null clears" if self.null == "clear" else "")
+        return f"Trait({kind}{self.source!r} → {self.field}{more})"
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Which traits of a table become which fields, for one kind, route and group.
+
+    Args:
+        kind: `visitor` or `account`.
+        id: the column that holds the visitor's or account's id.
+        traits: Traits, or names of columns that are fields of the same name.
+        route: `metadata` (Pendo's bulk write) or `webhook` (Segment's messages).
+        group: Pendo's metadata group; `custom` or `agent` for `metadata`, by default `custom`; for `webhook` the
+            group in which Pendo shows what arrives, by default `segmentio`.
+        time_zone: the zone of datetimes that have none, such as `Europe/Berlin`; without it they are blocked.
+        left_out: columns that `suggest_mapping` matched to no field; only shown.
+
+    Raises:
+        MappingError: an unknown kind, route, group or zone, no traits, or two traits to one field.
+
+    Example:
+        >>> Mapping("visitor", id="user_id", traits=["plan", Trait("seats", null="clear")])
+        Mapping(visitor by 'user_id' → custom, 2 traits: plan, seats)
+    """
+
+    kind: Kind
+    id: str
+    traits: Sequence[Trait | str]
+    route: Route = "metadata"
+    group: str = ""
+    time_zone: str | None = None
+    left_out: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        for name, known in (("kind", KINDS), ("route", ROUTES)):
+            if getattr(self, name) not in known:
+                raise MappingError.bad_choice(name, getattr(self, name), known)
+        object.__setattr__(self, "group", self.group or DEFAULT_GROUPS[self.route])
+        if self.route == "metadata" and self.group not in WRITABLE_GROUPS:
+            raise MappingError.bad_choice("group", self.group, WRITABLE_GROUPS)
+        traits = (self.traits,) if isinstance(self.traits, str | Trait) else self.traits
+        object.__setattr__(self, "traits", tuple(Trait(t) if isinstance(t, str) else t for t in traits))
+        self._check_fields()
+        self._check_zone()
+
+    def _check_fields(self) -> None:
+        if not self.traits:
+            raise MappingError(
+                "The mapping has no traits. Expected at least one. Hint: Mapping(…, traits=['plan', 'seats'])."
+            )
+        seen: dict[str, str] = {}
+        for trait in self.each_trait:
+            if trait.field in seen:
+                raise MappingError(
+                    f"Two traits go to the field {trait.field!r}: {seen[trait.field]!r} and {trait.source!r}. Expected "
+                    f"one trait a field. Hint: leave one out, or give it another field=.",
+                    trait=trait.source,
+                    field=trait.field,
+                )
+            seen[trait.field] = trait.source
+
+    def _check_zone(self) -> None:
+        if self.time_zone is None:
+            return
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise MappingError(
+                f"The time zone {self.time_zone!r} does not exist. Expected a name of the IANA database. "
+                f"Hint: time_zone='Europe/Berlin', or time_zone='UTC'."
+            ) from None
+
+    @property
+    def each_trait(self) -> tuple[Trait, ...]:
+        """The traits, each as a Trait."""
+        return tuple(trait for trait in self.traits if isinstance(trait, Trait))
+
+    def trait_of(self, field_name: str) -> Trait | None:
+        """Return the trait that fills *field_name*, also where a struct was flattened into `trait_part`."""
+        longest = sorted(self.each_trait, key=lambda trait: len(trait.field), reverse=True)
+        exact = (trait for trait in longest if trait.field == field_name)
+        flattened = (trait for trait in longest if field_name.startswith(f"{trait.field}_"))
+        return next(exact, None) or next(flattened, None)
+
+    def clears(self, field_name: str) -> bool:
+        """Whether a null in *field_name* clears Pendo's value."""
+        trait = self.trait_of(field_name)
+        return trait is not None and trait.null == "clear"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the mapping as plain values, in the order in which it is written."""
+        return {
+            "kind": self.kind,
+            "id": self.id,
+            "route": self.route,
+            "group": self.group,
+            **({"time_zone": self.time_zone} if self.time_zone else {}),
+            "traits": [trait.to_dict() for trait in self.each_trait],
+        }
+
+    @classmethod
+    def from_dict(cls, values: AbstractMapping[str, Any]) -> Mapping:
+        """Return the mapping that `to_dict` described.
+
+        Raises:
+            MappingError: an unknown or missing key, or whatever the Mapping itself refuses.
+        """
+        _check_keys("The mapping", values, _MAPPING_KEYS, needed=("kind", "id", "traits"))
+        traits = values["traits"]
+        if not isinstance(traits, list) or not all(isinstance(trait, dict) for trait in traits):
+            raise MappingError(
+                "The mapping's traits are no list of tables. Expected [[traits]] blocks. Hint: see Mapping.to_toml()."
+            )
+        for trait in traits:
+            _check_keys("A trait", trait, _TRAIT_KEYS, needed=())
+        return cls(**{**values, "traits": [Trait(**trait) for trait in traits]})
+
+    def to_toml(self) -> str:
+        """Return the mapping as TOML, for a file under version control; `load_mapping` reads it back.
+
+        Raises:
+            MappingError: a trait holds a `pl.Expr`, which can't be written.
+
+        Example:
+            >>> print(Mapping("account", id="id", traits=["plan"]).to_toml())
+            kind = "account"
+            id = "id"
+            route = "metadata"
+            group = "custom"
+            <BLANKLINE>
+            [[traits]]
+            column = "plan"
+            field = "plan"
+            null = "keep"
+            <BLANKLINE>
+        """
+        for trait in self.each_trait:
+            if trait.expr is not None:
+                raise MappingError(
+                    f"The trait of field {trait.field!r} is a polars expression, which can't be written to TOML: "
+                    f"{trait.source}. Expected a column or SQL. Hint: Trait(sql=…, field={trait.field!r}).",
+                    trait=trait.source,
+                    field=trait.field,
+                )
+        values = self.to_dict()
+        head = [_toml_line(name, text) for name, text in values.items() if name != "traits"]
+        note = (
+            [f"# left out: {', '.join(_one_line(name) for name in self.left_out)}"] if self.left_out else []
+        )
+        blocks = [
+            "\n".join(["", "[[traits]]", *(_toml_line(*item) for item in trait.items())])
+            for trait in values["traits"]
+        ]
+        return "\n".join([*note, *head, *blocks, ""])
+
+    def __repr__(self) -> str:
+        names = [trait.field for trait in self.each_trait]
+        shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        left = f"; left out: {listed(self.left_out)}" if self.left_out else ""
+        route = "" if self.route == "metadata" else f" by {self.route}"
+        return f"Mapping({self.kind} by {self.id!r} → {self.group}{route}, {counted(len(names), 'trait')}: {shown}{left})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td style='text-align:left'>{escape(trait.source)}</td><td>→</td>"
+            f"<td style='text-align:left'>{escape(trait.field)}</td><td>{trait.type or 'as it is'}</td>"
+            f"<td>{trait.null}</td></tr>"
+            for trait in self.each_trait
+        )
+        left = (
+            f"<p>Left out, as no field matches: {escape(', '.join(self.left_out))}</p>"
+            if self.left_out
+            else ""
+        )
+        return (
+            f"<p><b>{self.kind}</b> by <code>{escape(self.id)}</code> → group <code>{escape(self.group)}</code>, "
+            f"route {self.route}</p><table><thead><tr><th>trait</th><th></th><th>field</th><th>type</th>"
+            f"<th>null</th></tr></thead><tbody>{rows}</tbody></table>{left}"
+        )
+
+
+def load_mapping(path: str | Path, /) -> Mapping:
+    """Return the mapping that a TOML file declares.
+
+    Args:
+        path: a file as `Mapping.to_toml` writes it.
+
+    Raises:
+        MappingError: no such file, no TOML, or a declaration that Mapping refuses.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MappingError(
+            f"The mapping {str(path)!r} can't be read ({error.strerror or error}). Expected a TOML file. "
+            f"Hint: Path('mapping.toml').write_text(mapping.to_toml()) writes one."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MappingError(
+            f"The mapping {str(path)!r} is no TOML ({_first_line(error)}). Expected what Mapping.to_toml() writes. "
+            f"Hint: mend that line."
+        ) from None
+    return Mapping.from_dict(values)
+
+
+def suggest_mapping(
+    table: pl.DataFrame | pl.LazyFrame,
+    /,
+    *,
+    kind: Kind,
+    fields: pl.DataFrame | None = None,
+    id: str | None = None,
+    route: Route = "metadata",
+    group: str = "",
+    time_zone: str | None = None,
+) -> Mapping:
+    """Return a mapping proposed from the names of *table*'s columns and of Pendo's fields.
+
+    Reads the table's schema only. A column and a field match when key or display name are the same once case,
+    blanks and underscores are dropped, as Pendo itself drops them. What matches nothing is left out and shown;
+    without *fields*, and by webhook (where fields appear as they arrive), every column goes to a field of its name.
+
+    Args:
+        table: a table, lazy or not.
+        kind: `visitor` or `account`.
+        fields: FIELDS, from `fetch_fields`.
+        id: the id's column; found by its name when left out.
+        route, group, time_zone: as in Mapping.
+
+    Raises:
+        MappingError: no column looks like an id, or nothing matches.
+
+    Source: Pendo's help pages on metadata keys, read 2026-11-23.
+
+    Example:
+        >>> suggest_mapping(pl.DataFrame({"User ID": ["ann"], "Plan": ["pro"]}), kind="visitor")
+        Mapping(visitor by 'User ID' → custom, 1 trait: Plan)
+    """
+    names = table.collect_schema().names()
+    id_column = id or _find_id(names, kind)
+    if id_column not in names:
+        raise MappingError.bad_choice("id", id_column, names)
+    columns = [name for name in names if name != id_column and name not in RESERVED]
+    chosen_group = group or DEFAULT_GROUPS[route]
+    known = _known_fields(fields, kind, chosen_group) if fields is not None else None
+    if known is None or route == "webhook":
+        traits = [Trait(name) for name in columns]
+    else:
+        traits = _matched_traits(columns, known)
+    used = {trait.column for trait in traits}
+    if not traits:
+        raise MappingError(
+            f"No column of the table matches a field of group {chosen_group!r}. The columns are {listed(columns)}. "
+            f"Hint: Mapping({kind!r}, id={id_column!r}, traits=[Trait('column', field='key')])."
+        )
+    left = tuple(name for name in names if name != id_column and name not in used)
+    return Mapping(kind, id_column, traits, route, chosen_group, time_zone, left)
+
+
+def fold_key(name: str) -> str:
+    """Return *name* as Pendo folds a display name into a key: lower case, no blanks, no underscores.
+
+    Source: Pendo's help pages and public clients, read 2026-11-23.
+
+    Example:
+        >>> fold_key("Test account_Field")
+        'testaccountfield'
+    """
+    return re.sub(r"[\s_]+", "", name).lower()
+
+
+def _known_fields(fields: pl.DataFrame, kind: Kind, group: str) -> pl.DataFrame:
+    ensure_frame(fields, FIELDS, "fields")
+    mine = (pl.col("kind") == kind) & (pl.col("group") == group)
+    return fields.filter(mine & pl.col("is_writable") & ~pl.col("is_deleted"))
+
+
+def _matched_traits(columns: Sequence[str], known: pl.DataFrame) -> list[Trait]:
+    """Match each column to at most one field; a column that has the field's very key comes first."""
+    types = dict(known.select("field", "type").iter_rows())
+    by_folded: dict[str, str] = {}
+    for name_column in ("field", "display_name"):
+        for key, name in known.select("field", name_column).iter_rows():
+            by_folded.setdefault(fold_key(name or key), key)
+    taken: dict[str, str] = {}
+    for column in sorted(columns, key=lambda name: name not in types):
+        key = column if column in types else by_folded.get(fold_key(column))
+        if key is not None and key not in RESERVED:
+            taken.setdefault(key, column)
+    by_column = {column: key for key, column in taken.items()}
+    return [
+        Trait(name, field=by_column[name], type=types[by_column[name]])
+        for name in columns
+        if name in by_column
+    ]
+
+
+def _find_id(names: Sequence[str], kind: Kind) -> str:
+    folded = {fold_key(name): name for name in reversed(names)}
+    for candidate in _ID_NAMES[kind]:
+        if candidate in folded:
+            return folded[candidate]
+    raise MappingError(
+        f"No column looks like a {kind} id. The columns are {listed(names, most=12)}. "
+        f"Hint: suggest_mapping(…, id={(names or ['user_id'])[0]!r})."
+    )
+
+
+def _check_keys(
+    what: str, values: AbstractMapping[str, Any], known: Sequence[str], *, needed: Iterable[str]
+) -> None:
+    strange = [name for name in values if name not in known]
+    missing = [name for name in needed if name not in values]
+    if strange or missing:
+        told = f"has an unknown key {listed(strange)}" if strange else f"lacks {listed(missing)}"
+        raise MappingError(
+            f"{what} {told}. Expected {listed(known, most=9)}. Hint: compare with Mapping.to_toml()."
+        )
+
+
+def _toml_line(name: str, text: str) -> str:
+    quoted = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return f"{name} = {quoted}"
+
+
+def _one_line(name: str) -> str:
+    return json.dumps(name)[1:-1]
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0]

@@ -1,0 +1,458 @@
+"""Plans: frozen, with everything that shapes bytes or batches; looked at, selected from, saved, dry-run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import secrets
+import shlex
+import shutil
+from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as AbstractMapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import polars as pl
+
+from pendosync.checks import RULES, no_problems, row_problems
+from pendosync.errors import FrameError, MappingError, PlanError, counted, listed, nearest
+from pendosync.frames import (
+    CHANGES,
+    DTYPES,
+    PROBLEMS,
+    REQUESTS,
+    change_fields,
+    empty_changes,
+    ensure_frame,
+    type_of,
+)
+from pendosync.mapping import Mapping
+from pendosync.regions import MASK, Pace, Target
+from pendosync.reports import Summary, plan_html, plan_text
+from pendosync.wire import Shape, build_requests, encode_before, encode_records
+
+BATCH_SIZE: Final = 500
+"""Ids in a bulk write, by default. Source: a public client sends as many; Pendo names no limit (read 2026-11-23)."""
+
+_FORMAT: Final = 1
+_PART_ROWS: Final = 200_000
+_BRICK: Final = ("row", "id", "action", "changed", "before", "after", "before_raw", "after_raw")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan:
+    """What a push may do, and nothing else: changes of one kind, group, route and target.
+
+    Made by `plan_changes`, `plan_table` or `plan_undo`; never changed. Two plans are the same when their `digest` is.
+
+    Args:
+        mapping: what became what.
+        target: the only place that `push` will send it to.
+        shape: batch size, which ids may be created, and all else that shapes bytes.
+        changes: CHANGES frame (n rows), perhaps with columns to filter on, which never travel.
+        problems: PROBLEMS frame: what was blocked or warned of on the way.
+        undoes: the run whose changes this plan takes back, or None.
+    """
+
+    mapping: Mapping
+    target: Target
+    shape: Shape
+    changes: pl.DataFrame
+    problems: pl.DataFrame = dataclasses.field(default_factory=no_problems)
+    undoes: str | None = None
+
+    def __len__(self) -> int:
+        return self.changes.height
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields of the plan, in order."""
+        return change_fields(self.changes)
+
+    @property
+    def n_requests(self) -> int:
+        """How many requests the plan makes, retries aside."""
+        return -(-len(self) // self.shape.ids_per_request)
+
+    @property
+    def pace(self) -> Pace:
+        """The pace of the host that the plan's route goes to."""
+        return self.target.api_pace if self.shape.route == "metadata" else self.target.data_pace
+
+    @property
+    def cannot_undo(self) -> pl.DataFrame:
+        """PROBLEMS frame of what an undo can't put back: values and ids that were not there before."""
+        return self.problems.filter(rule="cannot_undo")
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) over all that shapes bytes, the bytes of each record, and the values before.
+
+        Cost: encodes the plan once, about 4 s for a million ids with ten fields.
+        """
+        told = hashlib.sha256(_canonical(self._options()))
+        for part in self._parts():
+            for lines in (encode_records(part, self.shape), encode_before(part)):
+                told.update("\n".join(lines).encode())
+                told.update(b"\x00")
+        return told.hexdigest()
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The plan in numbers: ids per action, changes per field, problems per rule, requests and expected time."""
+        fields = {name: pl.col("changed").struct.field(name).sum().alias(name) for name in self.fields}
+        changed = self.changes.select(*fields.values()).row(0, named=True) if fields else {}
+        return Summary(
+            kind=self.shape.kind,
+            group=self.shape.group,
+            route=self.shape.route,
+            target=str(self.target),
+            n_ids=len(self),
+            actions=_counts(self.changes["action"]),
+            fields={name: int(n or 0) for name, n in changed.items()},
+            blocked=_counts(self.problems.filter(pl.col("severity") != "warn")["rule"]),
+            warned=_counts(self.problems.filter(severity="warn")["rule"]),
+            n_requests=self.n_requests,
+            batch_size=self.shape.ids_per_request,
+            max_per_second=self.pace.max_per_second,
+            max_at_once=self.pace.max_at_once,
+            expected_s=self.pace.expected_s(self.n_requests),
+            notes=tuple(self._notes()),
+        )
+
+    def select(
+        self,
+        expr: pl.Expr | None = None,
+        /,
+        *,
+        ids: Iterable[str] | None = None,
+        but: Iterable[str] | None = None,
+    ) -> Plan:
+        """Return a plan of only those ids for which *expr* holds, or that are named.
+
+        Args:
+            expr: a condition over `before("…")`, `after("…")`, `changed("…")`, `pl.col("id")`, `pl.col("action")`
+                and the columns that were kept.
+            ids: these ids and no others.
+            but: not these ids.
+
+        Raises:
+            PlanError: the condition can't be computed, or an id is not in the plan.
+
+        Example:
+            >>> plan.select(after("seats") > 10)  # doctest: +SKIP
+        """
+        chosen = self.changes
+        if expr is not None:
+            try:
+                chosen = chosen.filter(expr)
+            except pl.exceptions.PolarsError as error:
+                raise PlanError(_bad_condition(error, self)) from None
+        for names, how in ((ids, "semi"), (but, "anti")):
+            if names is not None:
+                wanted = self._known_ids(names)
+                chosen = chosen.join(wanted, on="id", how=how, maintain_order="left")  # type: ignore[arg-type]
+        return dataclasses.replace(self, changes=chosen)
+
+    def save(self, folder: str | Path, /) -> Path:
+        """Write the plan to *folder*, which must not exist or be empty: a manifest and Parquet parts.
+
+        Half-written folders never appear under that name.
+
+        Raises:
+            PlanError: the folder holds something, or can't be written.
+        """
+        goal = Path(folder)
+        if goal.exists() and (not goal.is_dir() or any(goal.iterdir())):
+            raise PlanError(
+                f"{str(goal)!r} holds something already. Expected a new folder. Hint: choose another name."
+            )
+        beside = goal.with_name(f"{goal.name}.{secrets.token_hex(4)}.part")
+        try:
+            self._write(beside)
+            if goal.exists():
+                goal.rmdir()
+            beside.rename(goal)
+        except OSError as error:
+            raise PlanError(
+                f"The plan can't be written to {str(goal)!r} ({error.strerror or error}). Expected a folder that can be "
+                f"written, with room. Hint: choose another place."
+            ) from None
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        return goal
+
+    def _write(self, folder: Path) -> None:
+        folder.mkdir(parents=True, mode=0o700)
+        names = []
+        for number, part in enumerate(self._parts()):
+            names.append(f"part-{number:04}.parquet")
+            part.write_parquet(folder / names[-1])
+        self.problems.write_parquet(folder / "problems.parquet")
+        paces = {
+            "api_pace": dataclasses.asdict(self.target.api_pace),
+            "data_pace": dataclasses.asdict(self.target.data_pace),
+        }
+        manifest = {**self._options(), **paces, "parts": names, "digest": self.digest}
+        (folder / "manifest.json").write_text(
+            json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8"
+        )
+
+    def _parts(self) -> Iterator[pl.DataFrame]:
+        return self.changes.iter_slices(_PART_ROWS) if len(self) else iter([self.changes])
+
+    def _options(self) -> dict[str, Any]:
+        """Return what the digest covers besides the changes themselves."""
+        shape = dataclasses.asdict(self.shape)
+        types = dict(self.changes.schema["after"])  # type: ignore[call-overload]
+        return {
+            "format": _FORMAT,
+            "mapping": self.mapping.to_dict(),
+            "target": {
+                "region": self.target.region,
+                "api_url": self.target.api_url,
+                "data_url": self.target.data_url,
+            },
+            "shape": {**shape, "planned_at": self.shape.planned_at.isoformat()},
+            "undoes": self.undoes,
+            "n_ids": len(self),
+            "fields": {name: type_of(dtype) for name, dtype in types.items()},
+        }
+
+    def _known_ids(self, names: Iterable[str]) -> pl.DataFrame:
+        wanted = pl.DataFrame({"id": list(names)}, schema={"id": pl.String}).unique(maintain_order=True)
+        strange = wanted.join(self.changes, on="id", how="anti", maintain_order="left")["id"].to_list()
+        if strange:
+            known = self.changes["id"].head(10_000).to_list()
+            near = nearest(str(strange[0]), known) or known[:1]
+            raise PlanError(
+                f"{counted(len(strange), 'id')} can't be selected, as the plan has no change for them: {listed(strange)}. "
+                f"Expected ids of its {counted(len(self), 'change')}. Hint: did you mean {listed(near)}?"
+            )
+        return wanted
+
+    def _notes(self) -> Iterator[str]:
+        if self.undoes:
+            yield f"Takes back run {self.undoes}."
+        if self.cannot_undo.height:
+            yield f"{counted(self.cannot_undo.height, 'value')} can't be put back: see plan.cannot_undo."
+        if self.shape.create == "unknown_ids":
+            yield "Ids that Pendo does not know are created; Pendo advises against it in nearly all cases."
+        if self.shape.group == "agent" and self.shape.route == "metadata":
+            yield "Agent fields are set again by the browser agent at the visitor's next page load."
+        if self.shape.route == "webhook":
+            yield (
+                "The webhook answers for no row: outcomes are 'accepted', and values land in group "
+                + self.shape.group
+                + "."
+            )
+
+    def __repr__(self) -> str:
+        return plan_text(self.summary)
+
+    def _repr_html_(self) -> str:
+        return plan_html(self.summary, self.changes.head(8), self.fields)
+
+
+def plan_changes(
+    changes: pl.DataFrame,
+    /,
+    *,
+    mapping: Mapping,
+    target: Target,
+    problems: pl.DataFrame | None = None,
+    create: Literal["never", "unknown_ids"] = "never",
+    batch_size: int = BATCH_SIZE,
+    send: Literal["changed", "all"] = "changed",
+    planned_at: datetime | None = None,
+) -> Plan:
+    """Return the plan that carries *changes* to *target*. Touches no network.
+
+    Args:
+        changes: CHANGES frame (n rows), from `diff_values`.
+        mapping: gives kind, group and route.
+        target: where to, and nowhere else: `client.target`.
+        problems: PROBLEMS frame, to be kept with the plan.
+        create: `never` turns ids that Pendo does not know into problems `not_in_pendo`; `unknown_ids` creates them.
+        batch_size: ids in a bulk write; a webhook message always has one.
+        send: `changed` fields only, or `all` that have a value.
+        planned_at: the plan's time, now when left out; the timestamp of webhook messages.
+
+    Raises:
+        FrameError: *changes* or *problems* breaks its brick.
+        MappingError: an option is none of its choices.
+        PlanError: *batch_size* is no whole number from 1 up.
+
+    Source: Pendo advises against creating ids by API in nearly all cases (tech note, read 2026-11-23).
+    """
+    ensure_frame(changes, CHANGES, "changes", also=_BRICK)
+    for name, value, choices in (
+        ("create", create, ("never", "unknown_ids")),
+        ("send", send, ("changed", "all")),
+    ):
+        if value not in choices:
+            raise MappingError.bad_choice(name, value, choices)
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise PlanError(
+            f"batch_size is {batch_size!r}. Expected a whole number from 1 up. Hint: batch_size={BATCH_SIZE}."
+        )
+    _ensure_types(changes)
+    known = ensure_frame(problems, PROBLEMS, "problems") if problems is not None else no_problems()
+    if create == "never":
+        unknown = changes.filter(action="create")
+        changes = changes.filter(action="update")
+        known = pl.concat([known, _not_in_pendo(unknown, mapping)])
+    shape = Shape(
+        kind=mapping.kind,
+        route=mapping.route,
+        group=mapping.group,
+        batch_size=batch_size,
+        create=create,
+        send=send,
+        planned_at=(planned_at or datetime.now(UTC)).astimezone(UTC),
+        nonce=secrets.token_hex(8),
+        library=version("pendosync"),
+    )
+    return Plan(mapping=mapping, target=target, shape=shape, changes=changes, problems=known)
+
+
+def load_plan(folder: str | Path, /) -> Plan:
+    """Return the plan that `Plan.save` wrote to *folder*.
+
+    Raises:
+        PlanError: there is none, or its digest no longer fits: a file was altered, cut short or taken away.
+    """
+    place = Path(folder)
+    try:
+        manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+        plan = _from_manifest(place, manifest)
+        whole = plan.digest == manifest["digest"]
+    except FileNotFoundError as error:
+        raise PlanError(
+            f"{str(place)!r} is no saved plan: {Path(error.filename or '').name or error} is missing. Expected a folder "
+            f"that Plan.save wrote. Hint: plan.save('plan-folder')."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
+        raise PlanError(_altered(place, type(error).__name__)) from None
+    if not whole:
+        raise PlanError(_altered(place, "the digest differs"))
+    return plan
+
+
+def dry_run(plan: Plan, /) -> pl.DataFrame:
+    """Return the very requests that a push of *plan* would send, in order. Takes no client, so it can't send.
+
+    Returns:
+        REQUESTS frame, one row a request; `body` in UTF-8 is what travels, `path` has its secret masked.
+
+    Cost: encodes the plan once; the frame holds every body.
+    """
+    return pl.concat([REQUESTS.to_frame(), *build_requests(plan.changes, plan.shape)])
+
+
+def build_curl(plan: Plan, /, *, most: int | None = None) -> list[str]:
+    """Return the requests of *plan* as `curl` lines for a shell whose environment holds the keys.
+
+    Args:
+        plan: what to show.
+        most: stop after so many lines; None is all.
+
+    Example:
+        >>> build_curl(plan)[0]  # doctest: +SKIP
+        'curl -X POST "https://app.pendo.io/api/v1/metadata/visitor/custom/value" -H …'
+    """
+    lines: list[str] = []
+    for requests in build_requests(plan.changes, plan.shape):
+        for path, body in requests.select("path", "body").iter_rows():
+            if most is not None and len(lines) >= most:
+                return lines
+            lines.append(_curl_line(plan, path, body))
+    return lines
+
+
+def before(field: str) -> pl.Expr:
+    """Return the expression of the value that Pendo holds before the push, for `Plan.select`."""
+    return pl.col("before").struct.field(field)
+
+
+def after(field: str) -> pl.Expr:
+    """Return the expression of the value that Pendo holds after the push, for `Plan.select`."""
+    return pl.col("after").struct.field(field)
+
+
+def changed(field: str) -> pl.Expr:
+    """Return the expression that tells whether *field* changes, for `Plan.select`."""
+    return pl.col("changed").struct.field(field)
+
+
+def _curl_line(plan: Plan, path: str, body: str) -> str:
+    if plan.shape.route == "webhook":
+        url, key = f"{plan.target.data_url}{path.replace(MASK, '$PENDO_APP_KEY')}", ""
+    else:
+        url, key = f"{plan.target.api_url}{path}", ' -H "x-pendo-integration-key: $PENDO_INTEGRATION_KEY"'
+    return f"curl -X POST \"{url}\"{key} -H 'content-type: application/json' --data-raw {shlex.quote(body)}"
+
+
+def _not_in_pendo(unknown: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
+    reason = f"Pendo does not know this {mapping.kind}, and creating is off; plan with create='unknown_ids' to create it"
+    return row_problems(unknown, reason, rule="not_in_pendo", severity="block_row")
+
+
+def _ensure_types(changes: pl.DataFrame) -> None:
+    types = changes.schema["after"]
+    strange = (
+        {part.name: str(part.dtype) for part in types.fields if part.dtype not in DTYPES.values()}
+        if isinstance(types, pl.Struct)
+        else {"after": str(types)}
+    )
+    if strange:
+        raise FrameError.wrong_type("changes", {name: f"is {dtype}" for name, dtype in strange.items()})
+
+
+def _from_manifest(place: Path, manifest: AbstractMapping[str, Any]) -> Plan:
+    empty = empty_changes({name: DTYPES[kind] for name, kind in manifest["fields"].items()})
+    parts = [pl.read_parquet(place / Path(name).name) for name in manifest["parts"]]
+    changes = pl.concat(parts) if parts else empty
+    api_pace, data_pace = (Pace(**manifest[name]) for name in ("api_pace", "data_pace"))
+    shape = {**manifest["shape"], "planned_at": datetime.fromisoformat(manifest["shape"]["planned_at"])}
+    if changes.select(empty.columns).schema != empty.schema or changes.height != manifest["n_ids"]:
+        raise ValueError("parts do not fit the manifest")
+    return Plan(
+        mapping=Mapping.from_dict(manifest["mapping"]),
+        target=Target(**manifest["target"], api_pace=api_pace, data_pace=data_pace),
+        shape=Shape(**shape),
+        changes=changes,
+        problems=ensure_frame(pl.read_parquet(place / "problems.parquet"), PROBLEMS, "problems"),
+        undoes=manifest["undoes"],
+    )
+
+
+def _altered(place: Path, why: str) -> str:
+    return (
+        f"The plan in {str(place)!r} was altered, cut short or written by another version ({why}). Expected it as "
+        f"Plan.save wrote it. Hint: plan again, and save it to a new folder."
+    )
+
+
+def _bad_condition(error: Exception, plan: Plan) -> str:
+    told = str(error).strip().split("\n", 1)[0]
+    return (
+        f"The condition can't be computed on this plan ({told}). Expected one over the fields {listed(plan.fields)}, "
+        f"id, action or the columns kept. Hint: plan.select(ps.after({(plan.fields or ['plan'])[0]!r}).is_not_null())."
+    )
+
+
+def _counts(column: pl.Series) -> dict[str, int]:
+    counted_rows = column.to_frame("name").group_by("name", maintain_order=True).len()
+    by_name: dict[str, int] = dict(counted_rows.iter_rows())
+    order = {name: at for at, name in enumerate(("update", "create", *RULES))}
+    return dict(sorted(by_name.items(), key=lambda item: order.get(item[0], 99)))
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,153 @@
+"""Plans and runs in words: for a terminal, and as HTML that stays readable without a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as AbstractMapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Final
+
+import polars as pl
+
+from pendosync.errors import counted
+
+_MOST_COLUMNS: Final = 6
+_BOX: Final = (
+    "border:1px solid var(--jp-border-color2,#ccc);border-radius:4px;padding:8px 12px;margin:4px 0;"
+    "font-size:13px;line-height:1.5;max-width:100%;overflow-x:auto"
+)
+_MUTED: Final = "color:var(--jp-ui-font-color2,#666)"
+_CELL: Final = "text-align:left;padding:2px 10px 2px 0;vertical-align:top"
+_TINTS: Final = {
+    "new": "background:rgba(40,160,80,.18)",
+    "changed": "background:rgba(200,150,30,.18)",
+    "cleared": "background:rgba(200,60,60,.18)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A plan in numbers. `expected_s` is in seconds, None where the pace has no limit."""
+
+    kind: str
+    group: str
+    route: str
+    target: str
+    n_ids: int
+    actions: AbstractMapping[str, int]
+    fields: AbstractMapping[str, int]
+    blocked: AbstractMapping[str, int]
+    warned: AbstractMapping[str, int]
+    n_requests: int
+    batch_size: int
+    max_per_second: float | None
+    max_at_once: int
+    expected_s: float | None
+    notes: Sequence[str]
+
+    def __repr__(self) -> str:
+        return plan_text(self)
+
+
+def duration(seconds: float | None) -> str:
+    """Return *seconds* as a person says it.
+
+    Example:
+        >>> [duration(s) for s in (0.4, 12, 90, 5400, None)]
+        ['under a second', '12 s', '2 min', '1 h 30 min', 'as fast as it answers']
+    """
+    if seconds is None:
+        return "as fast as it answers"
+    if seconds < 1:
+        return "under a second"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def plan_text(summary: Summary) -> str:
+    """Return the plan's summary as lines for a terminal."""
+    lines = [
+        _headline(summary),
+        f"  requests  {_requests(summary)}",
+        f"  changes   {_pairs(summary.fields) or 'none'}",
+    ]
+    if summary.blocked:
+        lines.append(f"  blocked   {_pairs(summary.blocked)}")
+    if summary.warned:
+        lines.append(f"  warnings  {_pairs(summary.warned)}")
+    return "\n".join([*lines, *(f"  note      {note}" for note in summary.notes)])
+
+
+def plan_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -> str:
+    """Return the plan's summary and its first *rows* (CHANGES) as HTML; every value is escaped."""
+    facts = [("requests", _requests(summary)), ("changes", _pairs(summary.fields) or "none")]
+    facts += [("blocked", _pairs(summary.blocked))] if summary.blocked else []
+    facts += [("warnings", _pairs(summary.warned))] if summary.warned else []
+    facts += [("note", note) for note in summary.notes]
+    listed = "".join(
+        f"<tr><td style='{_CELL};{_MUTED}'>{name}</td><td style='{_CELL}'>{escape(text)}</td></tr>"
+        for name, text in facts
+    )
+    return (
+        f"<div style='{_BOX}'><b>{escape(_headline(summary))}</b>"
+        f"<table style='margin:4px 0'><tbody>{listed}</tbody></table>{_changes_html(summary, rows, fields)}</div>"
+    )
+
+
+def _headline(summary: Summary) -> str:
+    actions = ", ".join(f"{name} {n:,}" for name, n in summary.actions.items()) or "nothing to change"
+    route = "" if summary.route == "metadata" else f" by {summary.route}"
+    return f"Plan: {actions} · {summary.kind}s → {summary.group}{route}, {summary.target}"
+
+
+def _requests(summary: Summary) -> str:
+    pace = "no limit" if summary.max_per_second is None else f"{summary.max_per_second:g}/s"
+    size = f" of at most {summary.batch_size:,}" if summary.batch_size > 1 else ""
+    return (
+        f"{summary.n_requests:,}{size}, {duration(summary.expected_s)} at {pace}, "
+        f"{summary.max_at_once} in flight"
+    )
+
+
+def _pairs(counts: AbstractMapping[str, int]) -> str:
+    return " · ".join(f"{name} {n:,}" for name, n in counts.items())
+
+
+def _changes_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -> str:
+    if rows.is_empty():
+        return ""
+    busiest = sorted(fields, key=lambda name: -summary.fields.get(name, 0))[:_MOST_COLUMNS]
+    shown = [name for name in fields if name in busiest]
+    head = "".join(f"<th style='{_CELL}'>{escape(name)}</th>" for name in ["id", *shown])
+    body = "".join(_row_html(row, shown) for row in rows.iter_rows(named=True))
+    hidden = [counted(len(fields) - len(shown), "more field")] if len(fields) > len(shown) else []
+    more = [f"{summary.n_ids - rows.height:,} more ids"] if summary.n_ids > rows.height else []
+    foot = f"<div style='{_MUTED}'>and {' and '.join(more + hidden)}</div>" if more or hidden else ""
+    return f"<table style='margin:4px 0'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{foot}"
+
+
+def _row_html(row: AbstractMapping[str, Any], shown: Sequence[str]) -> str:
+    tag = " <span style='font-size:11px'>new</span>" if row["action"] == "create" else ""
+    cells = "".join(
+        _cell_html(row["before"][name], row["after"][name], is_changed=row["changed"][name]) for name in shown
+    )
+    return f"<tr><td style='{_CELL}'><code>{_text(row['id'])}</code>{tag}</td>{cells}</tr>"
+
+
+def _cell_html(before: Any, after: Any, *, is_changed: bool) -> str:
+    if not is_changed:
+        return f"<td style='{_CELL};{_MUTED}'>{_text(after)}</td>"
+    kind = "new" if before is None else "cleared" if after is None else "changed"
+    old = "" if before is None else f"<s style='{_MUTED}'>{_text(before)}</s> "
+    new = "<i>cleared</i>" if after is None else _text(after)
+    return f"<td style='{_CELL};{_TINTS[kind]}'>{old}{new}</td>"
+
+
+def _text(value: Any, most: int = 60) -> str:
+    if value is None:
+        return ""
+    text = value.strftime("%Y-%m-%d %H:%M") if hasattr(value, "strftime") else str(value)
+    return escape(text if len(text) <= most else text[: most - 1] + "…")
