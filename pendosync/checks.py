@@ -27,6 +27,7 @@ from pendosync.frames import (
 )
 from pendosync.mapping import Mapping
 
+_HIT: Final = "\0hit"
 ANONYMOUS: Final = "_PENDO_T_"
 MOST_ID_BYTES: Final = 128
 MOST_TEXT: Final = 1500
@@ -156,6 +157,7 @@ def drop_blocked(values: pl.DataFrame, problems: pl.DataFrame, /) -> pl.DataFram
     kept = values.drop([name for name in columns if name in field_names(values)])
     for name, cells in fields.drop_nulls("row").partition_by("field", as_dict=True).items():
         kept = _drop_cells(kept, str(name[0]), cells)
+    kept = _drop_raw(kept, fields.drop_nulls("row"))
     return kept.join(rows, on="row", how="anti", maintain_order="left") if rows.height else kept
 
 
@@ -221,17 +223,19 @@ def _column_problem(
 def _drop_cells(values: pl.DataFrame, field: str, cells: pl.DataFrame) -> pl.DataFrame:
     if field not in values.columns:
         return values
-    marked = values.join(
-        cells.select("row", _raw=pl.col("rule") == "wrong_value").unique("row"),
-        on="row",
-        how="left",
-        maintain_order="left",
-    )
-    hit = pl.col("_raw").is_not_null()
-    return marked.with_columns(
-        pl.when(~hit).then(pl.col(field)).alias(field),
-        pl.when(pl.col("_raw").fill_null(False).not_()).then(pl.col("raw")).alias("raw"),
-    ).drop("_raw")
+    kept = pl.when(pl.col(_HIT).is_null()).then(pl.col(field)).alias(field)
+    return _mark(values, cells).with_columns(kept).drop(_HIT)
+
+
+def _drop_raw(values: pl.DataFrame, problems: pl.DataFrame) -> pl.DataFrame:
+    """Forget the raw cells of rows in which each of them was blocked."""
+    kept = pl.when(pl.col(_HIT).is_null()).then(pl.col("raw")).alias("raw")
+    return _mark(values, problems.filter(rule="wrong_value")).with_columns(kept).drop(_HIT)
+
+
+def _mark(values: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
+    hits = cells.select("row", pl.lit(True).alias(_HIT)).unique("row")
+    return values.join(hits, on="row", how="left", maintain_order="left")
 
 
 # --- ids -----------------------------------------------------------------------------------------------------

@@ -450,7 +450,7 @@ def _matched_traits(columns: Sequence[str], known: pl.DataFrame) -> list[Trait]:
     types = dict(known.select("field", "type").iter_rows())
     by_folded: dict[str, str] = {}
     for name_column in ("field", "display_name"):
-        for key, name in known.select("field", name_column).iter_rows():
+        for key, name in zip(known["field"], known[name_column], strict=True):
             by_folded.setdefault(fold_key(name or key), key)
     taken: dict[str, str] = {}
     for column in sorted(columns, key=lambda name: name not in types):

@@ -125,15 +125,19 @@ def _is_same(got: dict[str, Any], name: str, value: Any) -> bool:
 
 
 def _read_sources(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
-    lazy = table.lazy()
-    names = lazy.collect_schema().names()
-    wanted = {mapping.id: pl.col(mapping.id), **{t.field: t.to_expr() for t in mapping.each_trait}}
-    missing = [root for expr in wanted.values() for root in expr.meta.root_names() if root not in names]
+    """Return the id and each trait, computed but not yet cast, reading no other column."""
+    exprs = [
+        pl.col(mapping.id).alias(_ID),
+        *(trait.to_expr().alias(trait.field) for trait in mapping.each_trait),
+    ]
+    names = table.collect_schema().names()
+    roots = list(dict.fromkeys(root for expr in exprs for root in expr.meta.root_names()))
+    missing = [root for root in roots if root not in names]
     if missing:
-        raise ColumnNotFoundError.of(list(dict.fromkeys(missing)), names, what="The table")
-    exprs = [trait.to_expr().alias(trait.field) for trait in mapping.each_trait]
+        raise ColumnNotFoundError.of(missing, names, what="The table")
+    read = collect_table(table.lazy().select(roots))
     try:
-        return collect_table(lazy.select(pl.col(mapping.id).alias(_ID), *exprs))
+        return read.select(exprs)
     except pl.exceptions.PolarsError as error:
         told = str(error).strip().split("\n", 1)[0]
         raise MappingError(

@@ -66,18 +66,21 @@ class Shape:
         return f"/api/v1/metadata/{self.kind}/{self.group}/value{create}"
 
 
-def build_requests(changes: pl.DataFrame, shape: Shape, /) -> Iterator[pl.DataFrame]:
+def build_requests(
+    changes: pl.DataFrame, shape: Shape, /, *, rows_at_a_time: int = _WINDOW
+) -> Iterator[pl.DataFrame]:
     """Yield the requests that *changes* make, window by window, in order.
 
     Args:
         changes: CHANGES frame (n rows).
         shape: kind, route, batch size and what else shapes bytes.
+        rows_at_a_time: ids in a window, about; it does not show in the bytes.
 
     Yields:
-        REQUESTS frames; `batch` counts from 0 through all of them. The bytes do not depend on the windows.
+        REQUESTS frames; `batch` counts from 0 through all of them.
     """
     per_request = shape.ids_per_request
-    window = max(1, _WINDOW // per_request) * per_request
+    window = max(1, rows_at_a_time // per_request) * per_request
     for start in range(0, changes.height, window):
         part = changes.slice(start, window)
         first_batch = start // per_request

@@ -1,0 +1,406 @@
+"""The one verb that changes the world, and the run that accounts for it."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import hashlib
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import polars as pl
+
+from pendosync.client import Answer, Client
+from pendosync.errors import (
+    AnswerError,
+    BrokenError,
+    BusyError,
+    JournalError,
+    KeyRefusedError,
+    NoAnswerError,
+    PendosyncError,
+    PlanError,
+    PushError,
+    RefusedError,
+    RemoteError,
+    UnreachableError,
+    counted,
+)
+from pendosync.frames import OUTCOMES, Progress, Status
+from pendosync.journal import BatchResult, Journal, RunRecord, derive_outcomes
+from pendosync.plans import Plan
+from pendosync.wire import build_requests
+
+_SHOW_EVERY_S: Final = 0.1
+_PATIENCE_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    number: int
+    first_row: int
+    method: str
+    path: str
+    ids: list[str]
+    body: bytes
+
+
+def push(plan: Plan, /, *, client: Client, journal: Journal, show: bool = True) -> Run:
+    """Send what *plan* says, and return the run at once; it goes on in the background.
+
+    Each batch is written to the journal before it is sent, and what became of it after. What travels is what
+    `dry_run` shows. A 200 is read, not believed. A request that got no answer, or a busy one, is tried again, as
+    metadata writes and messages with the same `messageId` may be repeated.
+
+    Args:
+        plan: what to send, and only that.
+        client: where to; its target must be the plan's.
+        journal: where the account is kept.
+        show: show the run as it goes: in a notebook below the cell, elsewhere as lines on stderr.
+
+    Returns:
+        The run: `wait()` gives OUTCOMES, `cancel()` stops cleanly.
+
+    Raises:
+        PlanError: the plan is empty, or made for another target.
+        SettingsError: the key that the plan's route needs is not set.
+        JournalError: the journal can't be written; nothing was sent.
+    """
+    _ensure_pushable(plan, client)
+    client.settings.secret("integration_key" if plan.shape.route == "metadata" else "app_key")
+    run = Run(plan, client, journal, journal.record_run(plan))
+    run._start(show=show)
+    return run
+
+
+def _ensure_pushable(plan: Plan, client: Client) -> None:
+    if not len(plan):
+        raise PlanError(
+            "The plan is empty: nothing would change. Expected at least one change. "
+            "Hint: look at plan.problems for what was blocked."
+        )
+    if plan.target != client.target:
+        raise PlanError(
+            f"The plan was made for {plan.target}, the client goes to {client.target}. Expected the same place. "
+            f"Hint: plan again with this client, or open_client with the plan's region."
+        )
+
+
+class Run:
+    """One push, under way or over. Made by `push`.
+
+    Attributes:
+        id: the run's name in the journal.
+        plan: what it sends.
+    """
+
+    def __init__(self, plan: Plan, client: Client, journal: Journal, record: RunRecord) -> None:
+        self.id = record.run_id
+        self.plan = plan
+        self._client = client
+        self._journal = journal
+        self._record = record
+        self._counts: Counter[str] = Counter()
+        self._batches_done = 0
+        self._requests = 0
+        self._state: Literal["preparing", "running", "stopping", "done", "cancelled", "stopped"] = "preparing"
+        self._note = ""
+        self._error: PendosyncError | None = None
+        self._cancelled = False
+        self._began_s = time.monotonic()
+        self._ended_s: float | None = None
+        self._creates = plan.shape.create == "unknown_ids"
+        self._show: Callable[[Progress], None] | None = None
+        self._over = threading.Event()
+        self._future: concurrent.futures.Future[None] | None = None
+
+    @property
+    def progress(self) -> Progress:
+        """Where the run stands: counts only."""
+        elapsed = (self._ended_s or time.monotonic()) - self._began_s
+        n_batches = self.plan.n_requests
+        left = n_batches - self._batches_done
+        pace = self.plan.pace.expected_s(left)
+        measured = elapsed / self._batches_done * left if self._batches_done else None
+        return Progress(
+            run_id=self.id,
+            title=f"{counted(len(self.plan), self.plan.shape.kind)} → {self.plan.shape.group}, {self.plan.target}",
+            state=self._state,
+            n_ids=len(self.plan),
+            n_batches=n_batches,
+            batches_done=self._batches_done,
+            requests=self._requests,
+            counts=dict(self._counts),
+            elapsed_s=elapsed,
+            left_s=None if self._over.is_set() else measured if pace is None else max(pace, measured or 0.0),
+            note=self._note,
+        )
+
+    @property
+    def outcomes(self) -> pl.DataFrame:
+        """OUTCOMES frame as it stands: one row for each id of the plan."""
+        return derive_outcomes(self._journal, self.id, self.plan).select(OUTCOMES.names())
+
+    def wait(self, timeout_s: float | None = None) -> pl.DataFrame:
+        """Return OUTCOMES once the run is over. Interrupting the wait (■) stops the run cleanly.
+
+        Args:
+            timeout_s: give up waiting after so many seconds; the run goes on.
+
+        Raises:
+            PushError: the run stopped before its end; `.outcomes` says what became of each id.
+            TimeoutError: it is not over yet.
+        """
+        try:
+            if not self._over.wait(timeout_s):
+                raise TimeoutError(
+                    f"Run {self.id} is not over after {timeout_s} s. It goes on. Hint: run.wait()."
+                )
+        except KeyboardInterrupt:
+            self.cancel()
+            if not self._over.wait(_PATIENCE_S):
+                self._cut()
+            raise
+        if self._error is not None:
+            raise PushError(
+                self._stopped_sentence(self._error), run_id=self.id, outcomes=self._outcomes_or_none()
+            )
+        return self.outcomes
+
+    def cancel(self) -> None:
+        """Stop cleanly: what is in flight is finished and written down, the rest stays `pending`."""
+        if not self._over.is_set():
+            self._cancelled = True
+            self._state = "stopping"
+            self._note = "stopping: what is in flight is being finished"
+
+    def __await__(self) -> Generator[Any, None, pl.DataFrame]:
+        if self._future is not None:
+            yield from asyncio.wrap_future(self._future).__await__()
+        return self.wait()
+
+    def __repr__(self) -> str:
+        from pendosync.preview.run_view import run_line
+
+        return f"Run {self.id}: {run_line(self.progress)}"
+
+    def _ipython_display_(self) -> None:
+        from pendosync.preview.run_view import show_once
+
+        show_once(self.progress)
+
+    # --- below here: the loop thread -------------------------------------------------------------------------
+
+    def _start(self, *, show: bool) -> None:
+        if show:
+            from pendosync.preview.run_view import open_run_view
+
+            self._show = open_run_view(self.progress)
+        atexit.register(self._stop_at_exit)
+        self._future = self._client.start(self._work())
+
+    async def _work(self) -> None:
+        ticker = asyncio.create_task(self._tick())
+        try:
+            self._state = "stopping" if self._cancelled else "running"
+            batches = self._batches()
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self.plan.pace.max_at_once):
+                    workers.create_task(self._send_all(batches))
+        except asyncio.CancelledError:
+            self._cancelled = True
+        finally:
+            ticker.cancel()
+            self._end()
+
+    def _batches(self) -> Iterator[_Batch]:
+        size = self.plan.shape.ids_per_request
+        for requests in build_requests(self.plan.changes, self.plan.shape):
+            for number, method, path, ids, body in requests.iter_rows():
+                yield _Batch(number, number * size, method, path, ids, body.encode())
+
+    async def _send_all(self, batches: Iterator[_Batch]) -> None:
+        try:
+            for batch in batches:
+                if self._cancelled or self._error:
+                    return
+                await self._send(batch)
+        except PendosyncError as error:
+            self._error = self._error or error
+        except Exception as error:  # a run never hangs, and never ends without a word
+            unforeseen = PushError(f"An unforeseen {type(error).__name__} came up.", run_id=self.id)
+            unforeseen.__cause__ = error
+            self._error = self._error or unforeseen
+
+    async def _send(self, batch: _Batch) -> None:
+        self._record.record_sending(
+            batch.number,
+            first_row=batch.first_row,
+            n_rows=len(batch.ids),
+            sha256=hashlib.sha256(batch.body).hexdigest(),
+        )
+        tries = 0
+
+        def count_try(number: int) -> None:
+            nonlocal tries
+            tries = number
+            self._requests += 1
+
+        host: Literal["api", "data"] = "api" if self.plan.shape.route == "metadata" else "data"
+        try:
+            answer = await self._client.request(
+                batch.method, batch.path, host=host, body=batch.body, on_try=count_try
+            )
+            result = read_answer(answer, batch.ids, route=self.plan.shape.route, kind=self.plan.shape.kind)
+        except RemoteError as error:
+            result = _result_of(error)
+            if _stops_the_run(error):
+                self._error = self._error or error
+        self._record.record_result(batch.number, result, first_row=batch.first_row, tries=tries)
+        self._count(batch, result)
+
+    def _count(self, batch: _Batch, result: BatchResult) -> None:
+        self._batches_done += 1
+        own = {at for at, _, _ in result.exceptions}
+        self._counts.update(status for _, status, _ in result.exceptions)
+        if result.status == "updated" and self._creates:
+            actions = self.plan.changes["action"].slice(batch.first_row, len(batch.ids)).to_list()
+            self._counts.update(f"{action}d" for at, action in enumerate(actions) if at not in own)
+        elif len(batch.ids) > len(own):
+            self._counts[result.status] += len(batch.ids) - len(own)
+
+    async def _tick(self) -> None:
+        while True:
+            self._tell()
+            await asyncio.sleep(_SHOW_EVERY_S)
+
+    def _tell(self) -> None:
+        if self._show is not None:
+            self._show(self.progress)
+
+    def _end(self) -> None:
+        all_done = self._batches_done == self.plan.n_requests and self._error is None
+        self._state = "done" if all_done else "stopped" if self._error else "cancelled"
+        self._note = (
+            "" if all_done else str(self._error) if self._error else "cancelled: the rest was not sent"
+        )
+        self._ended_s = time.monotonic()
+        try:
+            self._record.record_end(self._state, self._note)
+        except JournalError as error:
+            self._error = self._error or error
+        finally:
+            self._record.close()
+            atexit.unregister(self._stop_at_exit)
+            self._tell()
+            self._over.set()
+
+    def _cut(self) -> None:
+        if self._future is not None:
+            self._future.cancel()
+        self._over.wait(_PATIENCE_S)
+
+    def _stop_at_exit(self) -> None:
+        self.cancel()
+        if not self._over.wait(_PATIENCE_S):
+            self._cut()
+        left = len(self.plan) - sum(self._counts.values())
+        print(  # noqa: T201
+            f"pendosync: run {self.id} was stopped cleanly at exit, {counted(left, 'id')} not sent. "
+            f"read_outcomes(open_journal({str(self._journal.path)!r}), {self.id!r}) says which.",
+            file=sys.stderr,
+        )
+
+    def _stopped_sentence(self, error: PendosyncError) -> str:
+        left = len(self.plan) - sum(self._counts.values())
+        return (
+            f"Run {self.id} stopped: {error} {counted(left, 'id')} of {len(self.plan):,} were not sent. "
+            f"Hint: read_outcomes(journal, {self.id!r}) says what became of each."
+        )
+
+    def _outcomes_or_none(self) -> pl.DataFrame | None:
+        try:
+            return self.outcomes
+        except PendosyncError:
+            return None
+
+
+# --- what an answer means --------------------------------------------------------------------------------------
+
+
+def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) -> BatchResult:
+    """Return what a 2xx answer means for the *ids* of its batch.
+
+    Args:
+        answer: as it came.
+        ids: in the order in which they were sent.
+        route: `webhook` answers for no row; `metadata` counts them.
+        kind: for the reasons' words.
+    """
+    if route == "webhook":
+        return BatchResult(
+            "accepted", "the webhook answers for no row; verify by reading back", http_status=answer.status
+        )
+    try:
+        told = answer.json()
+    except AnswerError as error:
+        return BatchResult("failed", f"{error} It may or may not be written.", http_status=answer.status)
+    return _read_counts(told, ids, kind, answer.status)
+
+
+def _read_counts(told: Any, ids: Sequence[str], kind: str, http_status: int) -> BatchResult:
+    counts = (
+        {name: told.get(name) for name in ("total", "updated", "failed")} if isinstance(told, dict) else {}
+    )
+    if not counts or any(not isinstance(n, int) or isinstance(n, bool) for n in counts.values()):
+        reason = "Pendo answered without counting what it wrote; it may or may not be written"
+        return BatchResult("failed", reason, http_status=http_status)
+    position = {id: at for at, id in enumerate(ids)}
+    named = [text for text in told.get("missing") or [] if isinstance(text, str)]
+    missing = sorted({position[id] for id in named if id in position})
+    exceptions: list[tuple[int, Status, str]] = [
+        (at, "missing", f"Pendo does not know this {kind}") for at in missing
+    ]
+    rest = len(ids) - len(missing)
+    total, updated, failed = counts
+    adds_up = total == len(ids) == updated + failed
+    if adds_up and updated == rest and len(set(named)) == len(missing):
+        return BatchResult("updated", exceptions=exceptions, http_status=http_status)
+    texts = [str(text) for text in told.get("errors") or []][:3]
+    said = f" It says: {'; '.join(texts)[:300]}." if texts else ""
+    if adds_up and updated == 0:
+        return BatchResult("failed", f"Pendo wrote no record of this request.{said}", exceptions, http_status)
+    tally = f"total {total}, updated {updated}, failed {failed}"
+    reason = (
+        f"Pendo did not name which of {counted(rest, 'record')} in this request failed ({tally}), so each may or may not be "
+        f"written.{said}"
+    )
+    return BatchResult("failed", reason, exceptions, http_status)
+
+
+def _result_of(error: RemoteError) -> BatchResult:
+    """Return what a failed request means for its ids: never sent, sent without an answer, or refused."""
+    status: Status = "failed"
+    if isinstance(error, UnreachableError | KeyRefusedError) or (
+        isinstance(error, BusyError) and error.status != 408
+    ):
+        status = "pending"
+    elif isinstance(error, NoAnswerError | BusyError):
+        status = "unknown"
+    more = " Pendo named no record: each may or may not be written." if isinstance(error, BrokenError) else ""
+    return BatchResult(status, f"{error}{more}", http_status=error.status)
+
+
+def _stops_the_run(error: RemoteError) -> bool:
+    """Whether the next batch would fare no better: nobody answers, or the key is refused."""
+    return (
+        error.retryable
+        or isinstance(error, KeyRefusedError)
+        or (isinstance(error, RefusedError) and error.status in (401, 403))
+    )

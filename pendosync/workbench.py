@@ -1,0 +1,87 @@
+"""Rooms joined: the whole way from a table to a plan in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+import polars as pl
+
+from pendosync.checks import check_values, drop_blocked
+from pendosync.client import Client, fetch_fields, fetch_values
+from pendosync.diffs import diff_values
+from pendosync.errors import ColumnNotFoundError, MappingError, listed
+from pendosync.frames import CHANGES
+from pendosync.mapping import Mapping
+from pendosync.plans import BATCH_SIZE, Plan, plan_changes
+from pendosync.tables import collect_table
+from pendosync.values import map_traits
+
+
+def plan_table(
+    table: pl.DataFrame | pl.LazyFrame,
+    mapping: Mapping,
+    /,
+    *,
+    client: Client,
+    before: pl.DataFrame | None = None,
+    keep: Sequence[str] = (),
+    create: Literal["never", "unknown_ids"] = "never",
+    batch_size: int = BATCH_SIZE,
+    send: Literal["changed", "all"] = "changed",
+    planned_at: datetime | None = None,
+) -> Plan:
+    """Return the plan that makes Pendo hold what *table* says: map, check, drop, fetch, diff, plan. Writes nothing.
+
+    Args:
+        table: users or accounts (n rows), lazy or not.
+        mapping: which traits become which fields.
+        client: where Pendo is read, and where the plan will go.
+        before: a snapshot of what was last pushed, from `read_snapshot`, in place of reading Pendo's values.
+        keep: columns of the table to carry for `Plan.select`; they never travel.
+        create, batch_size, send, planned_at: as in `plan_changes`.
+
+    Raises:
+        ColumnNotFoundError: the mapping or *keep* names a column that the table lacks.
+        RemoteError: Pendo can't be read.
+        MappingError: see `map_traits`.
+
+    Cost: reads the fields once; the values by one request an id up to 200 ids, by pages of 100,000 above.
+    """
+    fields = fetch_fields(client, kind=mapping.kind)
+    values = map_traits(table, mapping)
+    problems = check_values(values, mapping=mapping, fields=fields)
+    clean = drop_blocked(values, problems)
+    against: Literal["pendo", "snapshot"] = "snapshot" if before is not None else "pendo"
+    held = before if before is not None else fetch_values(client, mapping, like=clean, ids=clean["id"])
+    changes = diff_values(clean, before=held, mapping=mapping, against=against)
+    return plan_changes(
+        _with_kept(changes, table, keep),
+        mapping=mapping,
+        target=client.target,
+        problems=problems,
+        create=create,
+        batch_size=batch_size,
+        send=send,
+        planned_at=planned_at,
+    )
+
+
+def _with_kept(changes: pl.DataFrame, table: pl.DataFrame | pl.LazyFrame, keep: Sequence[str]) -> pl.DataFrame:
+    if not keep:
+        return changes
+    names = table.collect_schema().names()
+    missing = [name for name in keep if name not in names]
+    if missing:
+        raise ColumnNotFoundError.of(missing, names, what="The table")
+    taken = [name for name in keep if name in changes.columns]
+    if taken:
+        raise MappingError(
+            f"The columns {listed(taken)} can't be kept: a plan has columns of that name. Expected other names. "
+            f"Hint: table.rename({{{taken[0]!r}: 'my_{taken[0]}'}})."
+        )
+    kept = collect_table(table.lazy().select(keep)).with_columns(
+        pl.int_range(pl.len(), dtype=CHANGES["row"]).alias("row")
+    )
+    return changes.join(kept, on="row", how="left", maintain_order="left")
