@@ -27,9 +27,8 @@ AT = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
 
 
 def a_plan(n: int = 3, *, route: str = "metadata", kind: str = "visitor", **options: object) -> Plan:
-    table = pl.DataFrame(
-        {"id": [f"u{i}" for i in range(n)], "plan": ["pro"] * n, "seats": [i or None for i in range(n)]}
-    )
+    rows = {"id": [f"u{i}" for i in range(n)], "plan": ["pro"] * n, "seats": [i or None for i in range(n)]}
+    table = pl.DataFrame(rows, schema={"id": pl.String, "plan": pl.String, "seats": pl.Int64})
     mapping = Mapping(kind, "id", ["plan", Trait("seats", null="clear")], route=route)  # type: ignore[arg-type]
     values = map_traits(table, mapping)
     held = map_traits(table.with_columns(plan=pl.lit("free"), seats=pl.lit(9)), mapping)
