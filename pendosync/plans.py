@@ -7,7 +7,6 @@ import hashlib
 import json
 import secrets
 import shlex
-import shutil
 from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import polars as pl
 
 from pendosync.checks import RULES, no_problems, row_problems
 from pendosync.errors import FrameError, MappingError, PlanError, counted, listed, nearest
+from pendosync.folders import altered, read_folder, write_folder
 from pendosync.frames import (
     CHANGES,
     DTYPES,
@@ -41,6 +41,7 @@ BATCH_SIZE: Final = 500
 
 _FORMAT: Final = 1
 _PART_ROWS: Final = 200_000
+_WINDOW: Final = 20_000
 _BRICK: Final = ("row", "id", "action", "changed", "before", "after", "before_raw", "after_raw")
 
 
@@ -95,12 +96,14 @@ class Plan:
 
         Cost: encodes the plan once, about 4 s for a million ids with ten fields.
         """
-        told = hashlib.sha256(_canonical(self._options()))
+        whole = hashlib.sha256(_canonical(self._options()))
         for part in self._parts():
-            for lines in (encode_records(part, self.shape), encode_before(part)):
-                told.update("\n".join(lines).encode())
-                told.update(b"\x00")
-        return told.hexdigest()
+            records, held = hashlib.sha256(), hashlib.sha256()
+            for window in part.iter_slices(_WINDOW):
+                records.update(encode_records(window, self.shape).str.join("\n").item().encode() + b"\n")
+                held.update(encode_before(window).str.join("\n").item().encode() + b"\n")
+            whole.update(records.digest() + held.digest())
+        return whole.hexdigest()
 
     @cached_property
     def summary(self) -> Summary:
@@ -167,41 +170,9 @@ class Plan:
         Raises:
             PlanError: the folder holds something, or can't be written.
         """
-        goal = Path(folder)
-        if goal.exists() and (not goal.is_dir() or any(goal.iterdir())):
-            raise PlanError(
-                f"{str(goal)!r} holds something already. Expected a new folder. Hint: choose another name."
-            )
-        beside = goal.with_name(f"{goal.name}.{secrets.token_hex(4)}.part")
-        try:
-            self._write(beside)
-            if goal.exists():
-                goal.rmdir()
-            beside.rename(goal)
-        except OSError as error:
-            raise PlanError(
-                f"The plan can't be written to {str(goal)!r} ({error.strerror or error}). Expected a folder that can be "
-                f"written, with room. Hint: choose another place."
-            ) from None
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-        return goal
-
-    def _write(self, folder: Path) -> None:
-        folder.mkdir(parents=True, mode=0o700)
-        names = []
-        for number, part in enumerate(self._parts()):
-            names.append(f"part-{number:04}.parquet")
-            part.write_parquet(folder / names[-1])
-        self.problems.write_parquet(folder / "problems.parquet")
-        paces = {
-            "api_pace": dataclasses.asdict(self.target.api_pace),
-            "data_pace": dataclasses.asdict(self.target.data_pace),
-        }
-        manifest = {**self._options(), **paces, "parts": names, "digest": self.digest}
-        (folder / "manifest.json").write_text(
-            json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8"
-        )
+        paces = {name: dataclasses.asdict(getattr(self.target, name)) for name in ("api_pace", "data_pace")}
+        manifest = {**self._options(), **paces, "digest": self.digest}
+        return write_folder(Path(folder), manifest, self._parts(), self.problems)
 
     def _parts(self) -> Iterator[pl.DataFrame]:
         return self.changes.iter_slices(_PART_ROWS) if len(self) else iter([self.changes])
@@ -328,19 +299,13 @@ def load_plan(folder: str | Path, /) -> Plan:
         PlanError: there is none, or its digest no longer fits: a file was altered, cut short or taken away.
     """
     place = Path(folder)
+    manifest, changes, problems = read_folder(place)
     try:
-        manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
-        plan = _from_manifest(place, manifest)
-        whole = plan.digest == manifest["digest"]
-    except FileNotFoundError as error:
-        raise PlanError(
-            f"{str(place)!r} is no saved plan: {Path(error.filename or '').name or error} is missing. Expected a folder "
-            f"that Plan.save wrote. Hint: plan.save('plan-folder')."
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
-        raise PlanError(_altered(place, type(error).__name__)) from None
-    if not whole:
-        raise PlanError(_altered(place, "the digest differs"))
+        plan = _from_manifest(manifest, changes, problems)
+    except (ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
+        raise altered(place, type(error).__name__) from None
+    if plan.digest != manifest.get("digest"):
+        raise altered(place, "the digest differs")
     return plan
 
 
@@ -414,28 +379,21 @@ def _ensure_types(changes: pl.DataFrame) -> None:
         raise FrameError.wrong_type("changes", {name: f"is {dtype}" for name, dtype in strange.items()})
 
 
-def _from_manifest(place: Path, manifest: AbstractMapping[str, Any]) -> Plan:
-    empty = empty_changes({name: DTYPES[kind] for name, kind in manifest["fields"].items()})
-    parts = [pl.read_parquet(place / Path(name).name) for name in manifest["parts"]]
-    changes = pl.concat(parts) if parts else empty
+def _from_manifest(
+    manifest: AbstractMapping[str, Any], changes: pl.DataFrame, problems: pl.DataFrame
+) -> Plan:
+    brick = empty_changes({name: DTYPES[kind] for name, kind in manifest["fields"].items()})
+    if changes.select(brick.columns).schema != brick.schema or changes.height != manifest["n_ids"]:
+        raise ValueError("the parts do not fit the manifest")
     api_pace, data_pace = (Pace(**manifest[name]) for name in ("api_pace", "data_pace"))
     shape = {**manifest["shape"], "planned_at": datetime.fromisoformat(manifest["shape"]["planned_at"])}
-    if changes.select(empty.columns).schema != empty.schema or changes.height != manifest["n_ids"]:
-        raise ValueError("parts do not fit the manifest")
     return Plan(
         mapping=Mapping.from_dict(manifest["mapping"]),
         target=Target(**manifest["target"], api_pace=api_pace, data_pace=data_pace),
         shape=Shape(**shape),
         changes=changes,
-        problems=ensure_frame(pl.read_parquet(place / "problems.parquet"), PROBLEMS, "problems"),
+        problems=ensure_frame(problems, PROBLEMS, "problems"),
         undoes=manifest["undoes"],
-    )
-
-
-def _altered(place: Path, why: str) -> str:
-    return (
-        f"The plan in {str(place)!r} was altered, cut short or written by another version ({why}). Expected it as "
-        f"Plan.save wrote it. Hint: plan again, and save it to a new folder."
     )
 
 

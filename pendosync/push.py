@@ -10,29 +10,23 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import polars as pl
 
-from pendosync.client import Answer, Client
+from pendosync.answers import read_answer, read_error, stops_the_run
+from pendosync.client import Client
 from pendosync.errors import (
-    AnswerError,
-    BrokenError,
-    BusyError,
     JournalError,
-    KeyRefusedError,
-    NoAnswerError,
     PendosyncError,
     PlanError,
     PushError,
-    RefusedError,
     RemoteError,
-    UnreachableError,
     counted,
 )
-from pendosync.frames import OUTCOMES, Progress, Status
+from pendosync.frames import OUTCOMES, Progress
 from pendosync.journal import BatchResult, Journal, RunRecord, derive_outcomes
 from pendosync.plans import Plan
 from pendosync.wire import build_requests
@@ -259,8 +253,8 @@ class Run:
             )
             result = read_answer(answer, batch.ids, route=self.plan.shape.route, kind=self.plan.shape.kind)
         except RemoteError as error:
-            result = _result_of(error)
-            if _stops_the_run(error):
+            result = read_error(error)
+            if stops_the_run(error):
                 self._error = self._error or error
         self._record.record_result(batch.number, result, first_row=batch.first_row, tries=tries)
         self._count(batch, result)
@@ -329,78 +323,3 @@ class Run:
             return self.outcomes
         except PendosyncError:
             return None
-
-
-# --- what an answer means --------------------------------------------------------------------------------------
-
-
-def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) -> BatchResult:
-    """Return what a 2xx answer means for the *ids* of its batch.
-
-    Args:
-        answer: as it came.
-        ids: in the order in which they were sent.
-        route: `webhook` answers for no row; `metadata` counts them.
-        kind: for the reasons' words.
-    """
-    if route == "webhook":
-        return BatchResult(
-            "accepted", "the webhook answers for no row; verify by reading back", http_status=answer.status
-        )
-    try:
-        told = answer.json()
-    except AnswerError as error:
-        return BatchResult("failed", f"{error} It may or may not be written.", http_status=answer.status)
-    return _read_counts(told, ids, kind, answer.status)
-
-
-def _read_counts(told: Any, ids: Sequence[str], kind: str, http_status: int) -> BatchResult:
-    counts = (
-        {name: told.get(name) for name in ("total", "updated", "failed")} if isinstance(told, dict) else {}
-    )
-    if not counts or any(not isinstance(n, int) or isinstance(n, bool) for n in counts.values()):
-        reason = "Pendo answered without counting what it wrote; it may or may not be written"
-        return BatchResult("failed", reason, http_status=http_status)
-    position = {id: at for at, id in enumerate(ids)}
-    named = [text for text in told.get("missing") or [] if isinstance(text, str)]
-    missing = sorted({position[id] for id in named if id in position})
-    exceptions: list[tuple[int, Status, str]] = [
-        (at, "missing", f"Pendo does not know this {kind}") for at in missing
-    ]
-    rest = len(ids) - len(missing)
-    total, updated, failed = counts
-    adds_up = total == len(ids) == updated + failed
-    if adds_up and updated == rest and len(set(named)) == len(missing):
-        return BatchResult("updated", exceptions=exceptions, http_status=http_status)
-    texts = [str(text) for text in told.get("errors") or []][:3]
-    said = f" It says: {'; '.join(texts)[:300]}." if texts else ""
-    if adds_up and updated == 0:
-        return BatchResult("failed", f"Pendo wrote no record of this request.{said}", exceptions, http_status)
-    tally = f"total {total}, updated {updated}, failed {failed}"
-    reason = (
-        f"Pendo did not name which of {counted(rest, 'record')} in this request failed ({tally}), so each may or may not be "
-        f"written.{said}"
-    )
-    return BatchResult("failed", reason, exceptions, http_status)
-
-
-def _result_of(error: RemoteError) -> BatchResult:
-    """Return what a failed request means for its ids: never sent, sent without an answer, or refused."""
-    status: Status = "failed"
-    if isinstance(error, UnreachableError | KeyRefusedError) or (
-        isinstance(error, BusyError) and error.status != 408
-    ):
-        status = "pending"
-    elif isinstance(error, NoAnswerError | BusyError):
-        status = "unknown"
-    more = " Pendo named no record: each may or may not be written." if isinstance(error, BrokenError) else ""
-    return BatchResult(status, f"{error}{more}", http_status=error.status)
-
-
-def _stops_the_run(error: RemoteError) -> bool:
-    """Whether the next batch would fare no better: nobody answers, or the key is refused."""
-    return (
-        error.retryable
-        or isinstance(error, KeyRefusedError)
-        or (isinstance(error, RefusedError) and error.status in (401, 403))
-    )

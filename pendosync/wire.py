@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import polars as pl
 
-from pendosync.frames import DTYPES, Kind, Route, change_fields, json_member, json_object, raw_cell
+from pendosync.frames import DTYPES, Kind, Route, change_fields, json_member, json_object, raw_cell, struct_of
 from pendosync.regions import MASK
 
 _WINDOW: Final = 20_000
@@ -111,7 +111,7 @@ def encode_records(changes: pl.DataFrame, shape: Shape, /) -> pl.Series:
         shape: kind, route and what else shapes bytes.
     """
     sent = {name: _is_sent(name, shape) for name in change_fields(changes)}
-    values = _encode_cells(changes, "after", sent)
+    values = _encode_cells(changes, sent)
     id_member = json_member(pl.col("id"), _ID_KEYS[shape.route, shape.kind])
     if shape.route == "metadata":
         record = pl.concat_str(pl.lit("{"), id_member, pl.lit(',"values":'), values, pl.lit("}"))
@@ -121,30 +121,31 @@ def encode_records(changes: pl.DataFrame, shape: Shape, /) -> pl.Series:
 
 
 def encode_before(changes: pl.DataFrame, /) -> pl.Series:
-    """Return the JSON text of what a plan's digest covers besides its records: action, changed, values before."""
-    head = [json_member(pl.col(name), name) for name in ("row", "id", "action", "changed")]
-    values = _encode_cells(changes, "before", dict.fromkeys(change_fields(changes), pl.lit(True)))
-    line = pl.concat_str(
-        pl.lit("{"),
-        *(part for member in head for part in (member, pl.lit(","))),
-        pl.lit('"before":'),
-        values,
-        pl.lit("}"),
-    )
-    return changes.select(line.alias("before"))["before"]
+    """Return the JSON text of what a plan's digest covers besides its records: action, changed, values before.
+
+    Never travels, so dates stand as epoch milliseconds and raw cells beside the others.
+    """
+    types = dict(changes.schema["before"])  # type: ignore[call-overload]
+    held = {name: pl.col("before").struct.field(name) for name in types}
+    plain = {
+        name: cell.dt.epoch("ms") if types[name] == DTYPES["date"] else cell for name, cell in held.items()
+    }
+    line = pl.struct("row", "id", "action", "changed", struct_of(plain).alias("before"), "before_raw")
+    return changes.select(line.struct.json_encode().alias("before"))["before"]
 
 
-def _encode_cells(changes: pl.DataFrame, column: str, sent: AbstractMapping[str, pl.Expr]) -> pl.Expr:
-    """Return the JSON object of those cells of the struct *column* that are *sent*; raw cells go as they were."""
-    raw = f"{column}_raw"
-    has_raw = changes[raw].null_count() < changes.height
-    types = dict(changes.schema[column])  # type: ignore[call-overload]
+def _encode_cells(changes: pl.DataFrame, sent: AbstractMapping[str, pl.Expr]) -> pl.Expr:
+    """Return the JSON object of those values after that are *sent*; raw cells go as they were."""
+    has_raw = changes["after_raw"].null_count() < changes.height
+    types = dict(changes.schema["after"])  # type: ignore[call-overload]
     members = []
     for name, is_sent in sent.items():
-        cell = pl.col(column).struct.field(name)
+        cell = pl.col("after").struct.field(name)
         member = json_member(cell.dt.strftime(_ISO) if types[name] == DTYPES["date"] else cell, name)
         if has_raw:
-            as_it_was = pl.concat_str(pl.lit(json.dumps(name, ensure_ascii=False) + ":"), raw_cell(name, raw))
+            as_it_was = pl.concat_str(
+                pl.lit(json.dumps(name, ensure_ascii=False) + ":"), raw_cell(name, "after_raw")
+            )
             member = pl.coalesce(as_it_was, member)
         members.append(pl.when(is_sent).then(member))
     return json_object(members)

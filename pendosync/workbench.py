@@ -68,7 +68,9 @@ def plan_table(
     )
 
 
-def _with_kept(changes: pl.DataFrame, table: pl.DataFrame | pl.LazyFrame, keep: Sequence[str]) -> pl.DataFrame:
+def _with_kept(
+    changes: pl.DataFrame, table: pl.DataFrame | pl.LazyFrame, keep: Sequence[str]
+) -> pl.DataFrame:
     if not keep:
         return changes
     names = table.collect_schema().names()

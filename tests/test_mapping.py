@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pendosync.errors import MappingError
 from pendosync.frames import DTYPES, FIELDS, RESERVED
-from pendosync.mapping import Mapping, Trait, fold_key, load_mapping, suggest_mapping
+from pendosync.mapping import Mapping, Trait, load_mapping
+from pendosync.suggestions import fold_key, suggest_mapping
 
 PLAN = Trait("plan")
 

@@ -1,0 +1,93 @@
+"""What Pendo's answers mean for the ids of a batch. A 200 is read, not believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pendosync.client import Answer
+from pendosync.errors import (
+    AnswerError,
+    BrokenError,
+    BusyError,
+    KeyRefusedError,
+    NoAnswerError,
+    RefusedError,
+    RemoteError,
+    UnreachableError,
+    counted,
+)
+from pendosync.frames import Status
+from pendosync.journal import BatchResult
+
+
+def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) -> BatchResult:
+    """Return what a 2xx answer means for the *ids* of its batch.
+
+    Args:
+        answer: as it came.
+        ids: in the order in which they were sent.
+        route: `webhook` answers for no row; `metadata` counts them.
+        kind: for the reasons' words.
+    """
+    if route == "webhook":
+        return BatchResult(
+            "accepted", "the webhook answers for no row; verify by reading back", http_status=answer.status
+        )
+    try:
+        told = answer.json()
+    except AnswerError as error:
+        return BatchResult("failed", f"{error} It may or may not be written.", http_status=answer.status)
+    return _read_counts(told, ids, kind, answer.status)
+
+
+def _read_counts(told: Any, ids: Sequence[str], kind: str, http_status: int) -> BatchResult:
+    counts = (
+        {name: told.get(name) for name in ("total", "updated", "failed")} if isinstance(told, dict) else {}
+    )
+    if not counts or any(not isinstance(n, int) or isinstance(n, bool) for n in counts.values()):
+        reason = "Pendo answered without counting what it wrote; it may or may not be written"
+        return BatchResult("failed", reason, http_status=http_status)
+    position = {id: at for at, id in enumerate(ids)}
+    named = [text for text in told.get("missing") or [] if isinstance(text, str)]
+    missing = sorted({position[id] for id in named if id in position})
+    exceptions: list[tuple[int, Status, str]] = [
+        (at, "missing", f"Pendo does not know this {kind}") for at in missing
+    ]
+    rest = len(ids) - len(missing)
+    total, updated, failed = counts
+    adds_up = total == len(ids) == updated + failed
+    if adds_up and updated == rest and len(set(named)) == len(missing):
+        return BatchResult("updated", exceptions=exceptions, http_status=http_status)
+    texts = [str(text) for text in told.get("errors") or []][:3]
+    said = f" It says: {'; '.join(texts)[:300]}." if texts else ""
+    if adds_up and updated == 0:
+        return BatchResult("failed", f"Pendo wrote no record of this request.{said}", exceptions, http_status)
+    tally = f"total {total}, updated {updated}, failed {failed}"
+    reason = (
+        f"Pendo did not name which of {counted(rest, 'record')} in this request failed ({tally}), so each may or may not be "
+        f"written.{said}"
+    )
+    return BatchResult("failed", reason, exceptions, http_status)
+
+
+def read_error(error: RemoteError) -> BatchResult:
+    """Return what a failed request means for the ids of its batch: never sent, sent without an answer, or refused."""
+    status: Status = "failed"
+    if isinstance(error, UnreachableError | KeyRefusedError) or (
+        isinstance(error, BusyError) and error.status != 408
+    ):
+        status = "pending"
+    elif isinstance(error, NoAnswerError | BusyError):
+        status = "unknown"
+    more = " Pendo named no record: each may or may not be written." if isinstance(error, BrokenError) else ""
+    return BatchResult(status, f"{error}{more}", http_status=error.status)
+
+
+def stops_the_run(error: RemoteError) -> bool:
+    """Whether the next batch would fare no better: nobody answers, or the key is refused."""
+    return (
+        error.retryable
+        or isinstance(error, KeyRefusedError)
+        or (isinstance(error, RefusedError) and error.status in (401, 403))
+    )

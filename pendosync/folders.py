@@ -1,0 +1,84 @@
+"""A saved plan is a folder: a manifest, Parquet parts, and the problems met on the way."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterable
+from collections.abc import Mapping as AbstractMapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pendosync.errors import PlanError
+
+
+def write_folder(
+    folder: Path, manifest: AbstractMapping[str, Any], parts: Iterable[pl.DataFrame], problems: pl.DataFrame
+) -> Path:
+    """Write a plan to *folder*, which must not exist or be empty; half-written it never has that name.
+
+    Raises:
+        PlanError: the folder holds something, or can't be written.
+    """
+    beside = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.part")
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise PlanError(
+                f"{str(folder)!r} holds something already. Expected a new folder. Hint: choose another name."
+            )
+        _write(beside, manifest, parts, problems)
+        if folder.exists():
+            folder.rmdir()
+        beside.rename(folder)
+    except OSError as error:
+        raise PlanError(
+            f"The plan can't be written to {str(folder)!r} ({error.strerror or error}). Expected a folder that can be "
+            f"written, with room. Hint: choose another place."
+        ) from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder
+
+
+def read_folder(folder: Path) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFrame]:
+    """Return the manifest, the parts as one frame, and the problems of a saved plan; whether they fit is not checked.
+
+    Raises:
+        PlanError: something is missing or can't be read.
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        parts = [pl.read_parquet(folder / Path(name).name) for name in manifest["parts"]]
+        return manifest, pl.concat(parts), pl.read_parquet(folder / "problems.parquet")
+    except FileNotFoundError as error:
+        name = Path(error.filename or str(error)).name
+        raise PlanError(
+            f"{str(folder)!r} is no saved plan: {name} is missing. Expected a folder that Plan.save wrote. "
+            f"Hint: plan.save('plan-folder')."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
+        raise altered(folder, type(error).__name__) from None
+
+
+def altered(folder: Path, why: str) -> PlanError:
+    """Return the error for a saved plan that is no longer as it was written."""
+    return PlanError(
+        f"The plan in {str(folder)!r} was altered, cut short or written by another version ({why}). Expected it as "
+        f"Plan.save wrote it. Hint: plan again, and save it to a new folder."
+    )
+
+
+def _write(
+    folder: Path, manifest: AbstractMapping[str, Any], parts: Iterable[pl.DataFrame], problems: pl.DataFrame
+) -> None:
+    folder.mkdir(parents=True, mode=0o700)
+    names = []
+    for number, part in enumerate(parts):
+        names.append(f"part-{number:04}.parquet")
+        part.write_parquet(folder / names[-1])
+    problems.write_parquet(folder / "problems.parquet")
+    text = json.dumps({**manifest, "parts": names}, indent=1, ensure_ascii=False)
+    (folder / "manifest.json").write_text(text, encoding="utf-8")

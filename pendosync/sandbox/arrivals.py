@@ -1,0 +1,187 @@
+"""What arrives on the data host: the Segment webhook and track events.
+
+Source: Pendo's public docs and Segment's public docs, read 2026-11-23.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from math import isfinite
+from typing import Any, Final
+
+from pendosync.sandbox.call import Call, text_at
+from pendosync.sandbox.exchange import Answer, Refusal, Routes
+from pendosync.sandbox.fields import CLEAR, KEEP, Field, WrongTypeError, folded, read_time
+
+ROUTES: Final = Routes()
+
+_OLDEST_MS: Final = 7 * 24 * 3600 * 1000
+_NEEDED: Final = {"identify": "userId", "group": "groupId", "track": "event"}
+_MOST_PROPERTY_BYTES: Final = 512
+_PROPERTY_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
+
+
+@ROUTES.at("POST", "/data/segmentio/{key}")
+def receive_messages(call: Call, key: str) -> Answer:
+    """Take one message of Segment's spec: identify, group or track."""
+    content = call.body()
+    for message in _messages(call, content):
+        if is_off(message.get("integrations")):
+            call.notes.append("integrations turns Pendo off: this must not be sent")
+        _RECEIVERS[message["type"]](call, message)
+    return Answer(200)
+
+
+@ROUTES.at("POST", "/data/track")
+def receive_event(call: Call) -> Answer:
+    """Take one track event; 200 does not mean that it is processed."""
+    event = call.body()
+    if event.get("type") != "track":
+        raise Refusal(400, "type is not track")
+    text_at(event, "event"), text_at(event, "visitorId")
+    if type(event.get("timestamp")) is not int:
+        raise Refusal(400, "timestamp is not a number of milliseconds")
+    if event.get("accountId") is not None:
+        text_at(event, "accountId")
+    too_old = event["timestamp"] < time.time() * 1000 - _OLDEST_MS
+    why = "older than 7 days" if too_old else None
+    _record_event(call, "track", event, why=_wrong_properties(call, event.get("properties")) or why)
+    return Answer(200)
+
+
+def is_off(integrations: Any) -> bool:
+    """Tell whether a message's integrations keep it from Pendo."""
+    if type(integrations) is not dict:
+        return False
+    return integrations.get("Pendo", integrations.get("All", True)) is False
+
+
+def _messages(call: Call, content: dict[str, Any]) -> list[dict[str, Any]]:
+    messages = [content]
+    if "batch" in content and call.switches.webhook_batches:
+        messages = content["batch"]
+    if type(messages) is not list or not all(_is_message(one) for one in messages):
+        raise Refusal(400, "no message of type identify, group or track")
+    for message in messages:
+        _ensure_complete(call, message)
+    return messages
+
+
+def _is_message(message: Any) -> bool:
+    return type(message) is dict and type(message.get("type")) is str and message["type"] in _RECEIVERS
+
+
+def _ensure_complete(call: Call, message: dict[str, Any]) -> None:
+    if message.get("userId") is not None or not (message["type"] == "identify" and "anonymousId" in message):
+        text_at(message, _NEEDED[message["type"]])
+    traits = message.get("traits", {})
+    if type(traits) is not dict:
+        raise Refusal(400, "traits is not an object")
+    if None in traits.values() and call.switches.null_in_writes == "refused":
+        raise Refusal(400, "a trait is null")
+
+
+def _identify(call: Call, message: dict[str, Any]) -> None:
+    if message.get("userId") is None:
+        call.notes.append("identify without userId: nothing happens")
+        return
+    _hold_traits(call, "visitor", message["userId"], message.get("traits", {}))
+
+
+def _group(call: Call, message: dict[str, Any]) -> None:
+    account = message["groupId"]
+    _hold_traits(call, "account", account, message.get("traits", {}))
+    visitor = call.known_id("visitor", str(message.get("userId") or ""))
+    if visitor in call.store.records["visitor"]:
+        call.store.write("visitor", visitor, "auto", {"accountid": account})
+
+
+def _track(call: Call, message: dict[str, Any]) -> None:
+    properties = message.get("properties")
+    account = properties.get("groupId") if type(properties) is dict else None
+    visitor = message.get("userId") or message.get("anonymousId")
+    why = None if call.switches.track_events_enabled else "track events are not turned on"
+    _record_event(call, "webhook", {**message, "visitorId": visitor, "accountId": account}, why=why)
+
+
+_RECEIVERS: Final = {"identify": _identify, "group": _group, "track": _track}
+
+
+def _hold_traits(call: Call, kind: str, sent_id: str, traits: dict[str, Any]) -> None:
+    id_ = call.known_id(kind, sent_id)
+    if id_ not in call.store.records[kind] and not call.switches.webhook_creates_unknown:
+        call.notes.append("unknown id: nothing happens")
+        return
+    group = call.switches.segmentio_group
+    values = {}
+    for name, value in traits.items():
+        key = folded(name) if call.switches.fold_webhook_keys else name
+        values[key] = _arrived(call, kind, group, key, value)
+    call.store.write(kind, id_, group, values, lag_s=call.lag_s())
+
+
+def _arrived(call: Call, kind: str, group: str, key: str, value: Any) -> Any:
+    """Return the value to hold, and declare or widen its field."""
+    if value is None:
+        return CLEAR if call.switches.null_in_writes == "clears" else KEEP
+    if value == "" and call.switches.empty_text == "clears":
+        return CLEAR
+    type_ = _type_of(call, value)
+    if type_ is None:
+        call.notes.append(f"trait {key!r} is dropped")
+        return KEEP
+    held = call.store.field(kind, group, key)
+    if held is None or (held.type, type_) == ("integer", "float"):
+        held = Field(type_, key, "string" if type_ == "list" else "")
+        call.store.declare(kind, group, key, held)
+    return _as_held(held, value)
+
+
+def _as_held(field: Field, value: Any) -> Any:
+    if field.type != "time":
+        return value
+    try:
+        return read_time(value)
+    except WrongTypeError:
+        return value
+
+
+def _type_of(call: Call, value: Any) -> str | None:
+    """Return the type of a new field that first holds *value*; None where the value is dropped."""
+    if type(value) is list and all(type(one) is str for one in value):
+        return "list" if call.switches.lists_outside_agent == "accepted" else None
+    if type(value) is float and not isfinite(value):
+        return None
+    if type(value) in (list, dict):
+        return "" if call.switches.webhook_nested == "kept" else None
+    if type(value) is str and call.switches.segmentio_dates == "time":
+        return "string" if _as_held(Field("time", ""), value) == value else "time"
+    return {str: "string", bool: "boolean", int: "integer", float: "float"}[type(value)]
+
+
+def _wrong_properties(call: Call, properties: Any) -> str | None:
+    """Return why the event is not processed for its properties' sake, or refuse it."""
+    if properties is None:
+        return None
+    if type(properties) is not dict:
+        raise Refusal(400, "properties is not an object")
+    wrong = None
+    if len(json.dumps(properties, ensure_ascii=False, separators=(",", ":")).encode()) > _MOST_PROPERTY_BYTES:
+        wrong = "properties over 512 bytes"
+    elif not all(_PROPERTY_NAME.fullmatch(name) for name in properties):
+        wrong = "a property's name is not legal"
+    if wrong and call.switches.track_over_limits == "refused":
+        raise Refusal(400, wrong)
+    return wrong
+
+
+def _record_event(call: Call, route: str, event: dict[str, Any], *, why: str | None) -> None:
+    taken = ("event", "visitorId", "accountId", "timestamp", "properties", "messageId")
+    kept = {key: event.get(key) for key in taken}
+    call.store.record_event(
+        {"at_s": time.time(), "route": route, **kept, "processed": why is None, "why": why}
+    )
+    if why is not None:
+        call.notes.append(f"not processed: {why}")

@@ -1,0 +1,158 @@
+"""One request, its answer, and the table that finds the endpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn
+from urllib.parse import parse_qsl, unquote
+
+from pendosync.regions import MASK
+
+Cut = Literal["silent", "mid_body"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back. *cut* breaks the connection: before a word was said, or half-way through the body."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cut: Cut | None = None
+
+
+class Refusal(Exception):
+    """The request is refused with this status; the text is the body, empty where Pendo's is."""
+
+    def __init__(self, status: int, text: str = "") -> None:
+        super().__init__(text)
+        self.answer = text_answer(text, status)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to one region. *path* begins after the region, still percent-encoded, without the query."""
+
+    method: str
+    region: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @classmethod
+    def of(cls, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Request:
+        """Take the region off *target*, the first line's path and query."""
+        path, _, query = target.partition("?")
+        region, _, rest = path.removeprefix("/").partition("/")
+        return cls(method, region, f"/{rest}", query, headers, body)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        try:
+            return tuple(unquote(part, errors="strict") for part in self.path[1:].split("/"))
+        except UnicodeDecodeError:
+            raise Refusal(400, "the path is not UTF-8") from None
+
+    @property
+    def options(self) -> dict[str, str]:
+        return dict(parse_qsl(self.query))
+
+    @property
+    def shown(self) -> str:
+        """Path and query with the app key masked: what people and faults see."""
+        path = self.path
+        if path.startswith("/data/segmentio/"):
+            _, _, rest = path.removeprefix("/data/segmentio/").partition("/")
+            path = f"/data/segmentio/{MASK}" + (f"/{rest}" if rest else "")
+        return f"{path}?{self.query}" if self.query else path
+
+    @property
+    def host_kind(self) -> str:
+        """Which of a region's hosts this would have gone to: `data` or `api`."""
+        return "data" if self.path.startswith("/data/") else "api"
+
+    def json(self) -> Any:
+        """Return the body's content.
+
+        Raises:
+            Refusal: 400, it is not strict JSON in UTF-8.
+        """
+        try:
+            return json.loads(self.body.decode("utf-8"), parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            raise Refusal(400, "the body is not JSON") from None
+
+
+def json_answer(content: Any, status: int = 200) -> Answer:
+    """Return *content* as JSON."""
+    body = json.dumps(content, separators=(",", ":")).encode()
+    return Answer(status, body, {"Content-Type": "application/json"})
+
+
+def text_answer(text: str, status: int = 200) -> Answer:
+    """Return *text*, or an empty body without a type."""
+    return Answer(status, text.encode(), {"Content-Type": "text/plain; charset=utf-8"} if text else {})
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+Endpoint = Callable[..., Answer]
+
+
+class Routes:
+    """Finds the endpoint for a method and a path.
+
+    Example:
+        >>> routes = Routes()
+        >>> @routes.at("GET", "/visitor/{id}")
+        ... def read(call, id): return id
+        >>> endpoint, names = routes.find("GET", ("visitor", "ann"))
+        >>> endpoint(None, **names)
+        'ann'
+    """
+
+    def __init__(self, *others: Routes) -> None:
+        self._routes: list[tuple[str, tuple[str, ...], Endpoint]] = []
+        for routes in others:
+            self._routes += routes._routes
+
+    def at(self, method: str, pattern: str) -> Callable[[Endpoint], Endpoint]:
+        """Register the decorated endpoint; `{name}` takes one segment of the path."""
+        parts = tuple(pattern[1:].split("/"))
+
+        def register(endpoint: Endpoint) -> Endpoint:
+            self._routes.append((method, parts, endpoint))
+            return endpoint
+
+        return register
+
+    def find(self, method: str, parts: tuple[str, ...]) -> tuple[Endpoint, dict[str, str]]:
+        """Return the endpoint and what its names stand for.
+
+        Raises:
+            Refusal: 404 where there is no such path, 405 where it has other methods.
+        """
+        is_path_known = False
+        for its_method, pattern, endpoint in self._routes:
+            names = _matched(pattern, parts)
+            if names is not None and its_method == method:
+                return endpoint, names
+            is_path_known = is_path_known or names is not None
+        raise Refusal(405 if is_path_known else 404, "no such call")
+
+
+def _matched(pattern: tuple[str, ...], parts: tuple[str, ...]) -> dict[str, str] | None:
+    if len(pattern) != len(parts):
+        return None
+    names = {}
+    for expected, part in zip(pattern, parts, strict=True):
+        if expected.startswith("{"):
+            names[expected[1:-1]] = part
+        elif expected != part:
+            return None
+    return names

@@ -1,0 +1,359 @@
+"""A push does what the plan says, and accounts for each id: against a real server on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+import pendosync as ps
+from pendosync.frames import OUTCOMES
+from pendosync.regions import Pace
+from pendosync.sandbox import Sandbox
+
+IDS = [f"u-{n:04}" for n in range(1, 41)]
+QUICK = ps.Retry(attempts=3, base_s=0.01, cap_s=0.02)
+
+
+def a_table(ids: list[str] = IDS) -> pl.DataFrame:
+    return pl.DataFrame({"user_id": ids, "plan": [f"new-{n}" for n in range(len(ids))], "seats": range(100, 100 + len(ids))})
+
+
+def a_plan(client: ps.Client, ids: list[str] = IDS, *, route: str = "metadata", **options: object) -> ps.Plan:
+    mapping = ps.Mapping("visitor", "user_id", [ps.Trait("plan", type="text"), ps.Trait("seats", type="integer")], route=route)  # type: ignore[arg-type]
+    return ps.plan_table(a_table(ids), mapping, client=client, **{"batch_size": 10, **options})  # type: ignore[arg-type]
+
+
+def statuses(outcomes: pl.DataFrame) -> Counter[str]:
+    return Counter(outcomes["status"])
+
+
+def writes(sandbox: Sandbox) -> list[dict]:
+    return [request for request in sandbox.requests() if request["method"] == "POST" and "aggregation" not in request["path"]]
+
+
+@pytest.fixture
+def quick(sandbox: Sandbox):
+    """A client that loses little time on retries."""
+    with ps.open_client(sandbox.settings, retry=QUICK) as client:
+        yield client
+
+
+def test_every_id_is_written_and_has_one_outcome(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    outcomes = ps.push(plan, client=client, journal=journal).wait()
+    assert outcomes.schema == OUTCOMES
+    assert outcomes["id"].to_list() == IDS
+    assert statuses(outcomes) == {"updated": 40}
+    held = sandbox.values("visitor", "custom")
+    assert all(held[id]["plan"] == f"new-{n}" and held[id]["seats"] == 100 + n for n, id in enumerate(IDS))
+
+
+@pytest.mark.parametrize("route", ["metadata", "webhook"])
+def test_what_travels_is_what_the_dry_run_shows(sandbox, client, journal, route: str) -> None:
+    client = ps.open_client(replace(sandbox.settings, api_pace=Pace(None, 1), data_pace=Pace(None, 1)))
+    with client:
+        plan = a_plan(client, route=route, create="unknown_ids")
+        ps.push(plan, client=client, journal=journal).wait()
+    shown = ps.dry_run(plan).select("method", "path", "body").rows()
+    assert [(sent["method"], sent["path"], sent["body"]) for sent in writes(sandbox)] == shown
+
+
+def test_selected_ids_travel_and_no_others(sandbox, client, journal) -> None:
+    before = sandbox.values("visitor", "custom")
+    chosen = a_plan(client).select(ps.after("seats") >= 130)
+    outcomes = ps.push(chosen, client=client, journal=journal).wait()
+    assert outcomes["id"].to_list() == IDS[30:]
+    after = sandbox.values("visitor", "custom")
+    assert {id for id in after if after[id] != before[id]} == set(IDS[30:])
+
+
+def test_a_push_returns_at_once_and_the_run_goes_on(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    sandbox.misbehave("latency", seconds=0.2, times=None)
+    run = ps.push(plan, client=client, journal=journal)
+    assert not run.progress.is_over
+    assert run.progress.n_ids == 40
+    with pytest.raises(TimeoutError, match="goes on"):
+        run.wait(timeout_s=0.01)
+    assert statuses(run.wait()) == {"updated": 40}
+    assert run.progress.state == "done"
+    assert run.progress.counts == {"updated": 40}
+    assert repr(run).startswith(f"Run {run.id}: 40 visitors → custom")
+
+
+def test_missing_ids_are_named_though_the_answer_is_200(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    sandbox.reset()
+    sandbox.misbehave("body", text='{"total":10,"updated":8,"failed":2,"missing":["u-0003","u-0007"]}', carry_out=True)
+    outcomes = ps.push(plan.select(ids=IDS[:10]), client=client, journal=journal).wait()
+    assert outcomes.filter(status="missing")["id"].to_list() == ["u-0003", "u-0007"]
+    assert outcomes.filter(status="updated").height == 8
+    assert "does not know this visitor" in outcomes.filter(status="missing")["reason"][0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "word"),
+    [
+        ('{"total":10,"updated":9,"failed":1}', {"failed": 10}, "did not name"),
+        ('{"total":10,"updated":9,"failed":1,"errors":["bad value"]}', {"failed": 10}, "bad value"),
+        ('{"total":10,"updated":0,"failed":10,"errors":["no"]}', {"failed": 10}, "wrote no record"),
+        ('{"total":10,"updated":8,"failed":2,"missing":["u-0001"]}', {"failed": 9, "missing": 1}, "updated 8, failed 2"),
+        ('{"total":10,"updated":10,"failed":0,"missing":["someone"]}', {"failed": 10}, "did not name"),
+        ('{"total":9,"updated":9,"failed":0}', {"failed": 10}, "total 9"),
+        ('{"total":10,"updated":10,"failed":0,"missing":null,"errors":null}', {"updated": 10}, ""),
+        ("{}", {"failed": 10}, "without counting"),
+        ("[]", {"failed": 10}, "without counting"),
+        ("<html>all is well</html>", {"failed": 10}, "JSON"),
+        ("", {"failed": 10}, "JSON"),
+    ],
+)  # fmt: skip
+def test_a_200_is_read_and_not_believed(sandbox, client, journal, answer: str, expected: dict, word: str) -> None:
+    plan = a_plan(client, IDS[:10])
+    sandbox.misbehave("body", text=answer)
+    outcomes = ps.push(plan, client=client, journal=journal).wait()
+    assert statuses(outcomes) == expected
+    assert any(word in reason for reason in outcomes["reason"].fill_null("")), outcomes["reason"][0]
+
+
+def test_a_refused_batch_fails_with_its_reason_and_the_others_go_on(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    sandbox.misbehave("status", status=400, text="field mapping missing: plan", times=1)
+    outcomes = ps.push(plan, client=client, journal=journal).wait()
+    assert statuses(outcomes) == {"updated": 30, "failed": 10}
+    assert "field mapping missing" in outcomes.filter(status="failed")["reason"][0]
+
+
+def test_busy_answers_are_tried_again(sandbox, quick, journal) -> None:
+    plan = a_plan(quick)
+    sandbox.misbehave("status", status=503, times=1)
+    sandbox.misbehave("status", status=429, times=1)
+    run = ps.push(plan, client=quick, journal=journal)
+    assert statuses(run.wait()) == {"updated": 40}
+    assert run.progress.requests == 6
+
+
+def test_retry_after_holds_everyone_back(sandbox, quick, journal) -> None:
+    plan = a_plan(quick, IDS[:10])
+    sandbox.misbehave("status", status=429, retry_after=1)
+    began = time.monotonic()
+    ps.push(plan, client=quick, journal=journal).wait()
+    assert time.monotonic() - began >= 1
+
+
+def test_a_server_that_stays_broken_stops_the_run(sandbox, quick, journal) -> None:
+    plan = a_plan(quick)
+    sandbox.misbehave("status", status=503, times=None)
+    with pytest.raises(ps.PushError, match=r"(?s)stopped.*503.*Hint:") as caught:
+        ps.push(plan, client=quick, journal=journal).wait()
+    told = statuses(caught.value.outcomes)
+    assert set(told) == {"failed", "pending"}
+    assert sum(told.values()) == 40
+    assert ps.read_outcomes(journal, caught.value.run_id).equals(caught.value.outcomes)
+
+
+def test_a_cut_connection_leaves_unknown_what_was_in_flight(sandbox, quick, journal) -> None:
+    plan = a_plan(quick, IDS[:10])
+    sandbox.misbehave("cut", when="after", times=None)
+    with pytest.raises(ps.PushError) as caught:
+        ps.push(plan, client=quick, journal=journal).wait()
+    assert statuses(caught.value.outcomes) == {"unknown": 10}
+
+
+def test_an_unreachable_host_leaves_all_pending(journal, tmp_path) -> None:
+    with ps.open_sandbox() as gone:
+        settings = gone.settings
+        with ps.open_client(settings) as client:
+            plan = a_plan(client, IDS[:10])
+    with ps.open_client(settings, retry=QUICK) as client, pytest.raises(ps.PushError) as caught:
+        ps.push(plan, client=client, journal=journal).wait()
+    assert statuses(caught.value.outcomes) == {"pending": 10}
+
+
+def test_a_refused_key_stops_the_run_before_anything_is_written(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    before = sandbox.values("visitor", "custom")
+    with ps.open_client(replace(sandbox.settings, integration_key="wrong")) as stranger:
+        with pytest.raises(ps.PushError, match="key") as caught:
+            ps.push(plan, client=stranger, journal=journal).wait()
+    assert statuses(caught.value.outcomes) == {"pending": 40}
+    assert sandbox.values("visitor", "custom") == before
+
+
+def test_creating_must_be_planned(sandbox, client, journal) -> None:
+    ids = [*IDS[:3], "new-1"]
+    plan = a_plan(client, ids)
+    assert plan.problems["rule"].to_list() == ["not_in_pendo"]
+    creating = a_plan(client, ids, create="unknown_ids")
+    run = ps.push(creating, client=client, journal=journal)
+    outcomes = run.wait()
+    assert outcomes.select("id", "status").rows() == [*((id, "updated") for id in ids[:3]), ("new-1", "created")]
+    assert run.progress.counts == {"updated": 3, "created": 1}
+    assert sandbox.values("visitor", "custom")["new-1"] == {"plan": "new-3", "seats": 103}
+
+
+def test_the_webhook_is_accepted_and_lands_in_its_group(sandbox, client, journal) -> None:
+    plan = a_plan(client, route="webhook")
+    outcomes = ps.push(plan, client=client, journal=journal).wait()
+    assert statuses(outcomes) == {"accepted": 40}
+    held = sandbox.values("visitor", "segmentio")
+    assert held["u-0002"] == {"plan": "new-1", "seats": 101}
+    assert a_plan(client, route="webhook").summary.n_ids == 0
+
+
+def test_cancel_finishes_what_is_in_flight_and_leaves_the_rest_pending(sandbox, journal) -> None:
+    with ps.open_client(replace(sandbox.settings, api_pace=Pace(None, 2))) as client:
+        plan = a_plan(client)
+        sandbox.misbehave("latency", seconds=0.3, times=None)
+        run = ps.push(plan, client=client, journal=journal)
+        run.cancel()
+        outcomes = run.wait()
+    told = statuses(outcomes)
+    assert set(told) <= {"updated", "pending"}
+    assert told["pending"] >= 20
+    assert run.progress.state == "cancelled"
+    assert ps.read_runs(journal)["state"].to_list() == ["cancelled"]
+    assert outcomes.filter(status="pending")["batch"].null_count() == told["pending"]
+
+
+def test_a_plan_goes_to_its_own_target_only(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    with ps.open_client(sandbox.settings_for("eu")) as elsewhere, pytest.raises(ps.PlanError, match="was made for us"):
+        ps.push(plan, client=elsewhere, journal=journal)
+    with pytest.raises(ps.PlanError, match="nothing would change"):
+        ps.push(plan.select(pl.lit(False)), client=client, journal=journal)
+    assert ps.read_runs(journal).is_empty()
+
+
+def test_a_missing_key_is_told_before_anything_is_sent(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    with ps.open_client(replace(sandbox.settings, integration_key=None)) as keyless:
+        with pytest.raises(ps.SettingsError, match=r"needs the integration key.*Integrations"):
+            ps.push(plan, client=keyless, journal=journal)
+
+
+def test_a_journal_that_cannot_be_written_stops_the_push_before_sending(sandbox, client, tmp_path) -> None:
+    plan = a_plan(client)
+    sandbox.forget_requests()
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ps.JournalError, match="Hint:"):
+        ps.push(plan, client=client, journal=ps.Journal(tmp_path / "file" / "journal"))
+    assert writes(sandbox) == []
+
+
+def test_a_journal_that_another_process_holds_stops_the_run_before_the_next_request(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    sandbox.misbehave("latency", seconds=0.3, times=None)
+    run = ps.push(plan, client=client, journal=journal)
+    while not writes(sandbox):
+        time.sleep(0.01)
+    holder = sqlite3.connect(journal.path / run.id / "run.sqlite", timeout=0)
+    holder.execute("BEGIN EXCLUSIVE")
+    try:
+        with pytest.raises(ps.PushError, match="journal can't be written"):
+            run.wait()
+    finally:
+        holder.rollback()
+        holder.close()
+    assert len(writes(sandbox)) < plan.n_requests
+    outcomes = ps.read_outcomes(journal, run.id)
+    assert outcomes.height == 40
+    assert set(outcomes["status"]) <= {"updated", "unknown", "pending"}
+
+
+def test_the_journal_says_sending_before_the_request(sandbox, client, journal) -> None:
+    plan = a_plan(client, IDS[:10])
+    sandbox.misbehave("latency", seconds=0.5)
+    run = ps.push(plan, client=client, journal=journal)
+    while not writes(sandbox):
+        time.sleep(0.01)
+    assert statuses(ps.read_outcomes(journal, run.id)) == {"unknown": 10}
+    run.wait()
+    with sqlite3.connect(journal.path / run.id / "run.sqlite") as db:
+        lines = db.execute("SELECT sha256, state, tries FROM batch").fetchall()
+    db.close()
+    assert lines == [(hashlib.sha256(ps.dry_run(plan)["body"][0].encode()).hexdigest(), "done", 1)]
+
+
+SCRIPT = """
+import sys, time
+import pendosync as ps, polars as pl
+from dataclasses import replace
+settings = ps.Settings(integration_key=sys.argv[2], api_url=sys.argv[1], data_url=sys.argv[1], api_pace=ps.Pace(20, 1))
+client = ps.open_client(settings)
+table = pl.DataFrame({"user_id": [f"u-{n:04}" for n in range(1, 41)], "plan": ["late"] * 40})
+plan = ps.plan_table(table, ps.Mapping("visitor", "user_id", ["plan"]), client=client, batch_size=1)
+run = ps.push(plan, client=client, journal=ps.open_journal(sys.argv[3]))
+while run.progress.batches_done < 3: time.sleep(0.01)
+"""
+
+
+def run_script(sandbox: Sandbox, journal: ps.Journal, more: str = "") -> subprocess.Popen[str]:
+    key = sandbox.settings.secret("integration_key").reveal()
+    arguments = [sys.executable, "-c", SCRIPT + more, sandbox.url, key, str(journal.path)]
+    return subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_script_that_ends_stops_its_run_cleanly_and_says_so(sandbox, journal) -> None:
+    script = run_script(sandbox, journal)
+    _, told = script.communicate(timeout=60)
+    assert script.returncode == 0
+    (run,) = ps.read_runs(journal).to_dicts()
+    assert run["state"] == "cancelled"
+    assert f"run {run['run_id']} was stopped cleanly at exit" in told
+    counts = statuses(ps.read_outcomes(journal, run["run_id"]))
+    assert set(counts) == {"updated", "pending"}
+    assert counts["updated"] == sum(values.get("plan") == "late" for values in sandbox.values("visitor", "custom").values())
+
+
+def test_a_killed_push_leaves_each_id_with_one_outcome(sandbox, journal) -> None:
+    script = run_script(sandbox, journal, "print('go', flush=True)\nrun.wait()")
+    assert script.stdout is not None
+    script.stdout.readline()
+    os.kill(script.pid, 9)
+    script.communicate()
+    (run,) = ps.read_runs(journal).to_dicts()
+    assert run["state"] == "running"
+    outcomes = ps.read_outcomes(journal, run["run_id"])
+    counts = statuses(outcomes)
+    assert set(counts) <= {"updated", "unknown", "pending"}
+    assert counts["unknown"] <= 1
+    held = sandbox.values("visitor", "custom")
+    assert all(held[id]["plan"] == "late" for id in outcomes.filter(status="updated")["id"])
+    assert all(held[id]["plan"] != "late" for id in outcomes.filter(status="pending")["id"])
+
+
+def test_interrupting_wait_stops_the_run_cleanly(sandbox, journal) -> None:
+    script = run_script(sandbox, journal, "print('go', flush=True)\nrun.wait()")
+    assert script.stdout is not None
+    script.stdout.readline()
+    script.send_signal(2)
+    _, told = script.communicate(timeout=60)
+    assert "KeyboardInterrupt" in told
+    (run,) = ps.read_runs(journal).to_dicts()
+    assert run["state"] == "cancelled"
+    assert set(statuses(ps.read_outcomes(journal, run["run_id"]))) == {"updated", "pending"}
+
+
+def test_await_gives_the_outcomes(sandbox, client, journal) -> None:
+    import asyncio
+
+    async def pushed() -> pl.DataFrame:
+        return await ps.push(a_plan(client), client=client, journal=journal)
+
+    assert statuses(asyncio.run(pushed())) == {"updated": 40}
+
+
+def test_in_a_terminal_the_end_is_a_line(sandbox, client, journal, capsys) -> None:
+    ps.push(a_plan(client), client=client, journal=journal).wait()
+    assert "pendosync: 40 visitors → custom, us (127.0.0.1" in capsys.readouterr().err
+    ps.push(a_plan(client, ["u-0100"]), client=client, journal=journal, show=False).wait()
+    assert capsys.readouterr().err == ""
