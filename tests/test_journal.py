@@ -25,7 +25,13 @@ def test_a_run_is_listed_with_its_plan(sandbox, client, journal) -> None:
     plan = a_plan(client)
     run = pushed(plan, client, journal)
     (line,) = ps.read_runs(journal).to_dicts()
-    assert (line["run_id"], line["state"], line["n_ids"], line["n_batches"], line["digest"]) == (run.id, "done", 40, 4, plan.digest)
+    assert (line["run_id"], line["state"], line["n_ids"], line["n_batches"], line["digest"]) == (
+        run.id,
+        "done",
+        40,
+        4,
+        plan.digest,
+    )
     assert line["started_at"] <= line["ended_at"]
     assert ps.read_plan(journal, run.id).digest == plan.digest
     assert ps.read_outcomes(journal, run.id).equals(run.outcomes)
@@ -42,7 +48,10 @@ def test_folders_are_private_and_ignored_by_git(sandbox, client, journal) -> Non
 def test_no_secret_stands_in_the_journal(sandbox, client, journal) -> None:
     pushed(a_plan(client, IDS[:2]), client, journal)
     pushed(a_plan(client, IDS[:2], route="webhook"), client, journal)
-    secrets = [sandbox.settings.secret(name).reveal().encode() for name in ("integration_key", "app_key", "track_secret")]
+    secrets = [
+        sandbox.settings.secret(name).reveal().encode()
+        for name in ("integration_key", "app_key", "track_secret")
+    ]
     files = [file for file in journal.path.rglob("*") if file.is_file()]
     assert len(files) > 6
     assert not [file for file in files for secret in secrets if secret in file.read_bytes()]

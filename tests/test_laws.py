@@ -11,7 +11,20 @@ from hypothesis import strategies as st
 import pendosync as ps
 from tests.test_undo import pushed
 
-KNOWN = ["u-0001", "u-0002", "u-0003", "u-0005", "u-0011", "u-0017", "u-0020", "U-0007", "a/b", "ünï", "x y", "100%"]
+KNOWN = [
+    "u-0001",
+    "u-0002",
+    "u-0003",
+    "u-0005",
+    "u-0011",
+    "u-0017",
+    "u-0020",
+    "U-0007",
+    "a/b",
+    "ünï",
+    "x y",
+    "100%",
+]
 SCHEMA = {
     "id": pl.String, "plan": pl.String, "seats": pl.Int64, "score": pl.Float64, "trial": pl.Boolean,
     "signedup": pl.Datetime("ms", "UTC"),
@@ -21,15 +34,21 @@ ROW = st.tuples(
     st.none() | st.integers(-3, 60) | st.integers(),
     st.none() | st.floats(),
     st.none() | st.booleans(),
-    st.none() | st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)).map(lambda at: at.replace(tzinfo=UTC)),
+    st.none()
+    | st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)).map(lambda at: at.replace(tzinfo=UTC)),
 )
 TABLES = st.dictionaries(st.sampled_from([*KNOWN, "nobody", "_PENDO_T_x", " "]), ROW, min_size=1)
 POLICIES = st.tuples(*[st.sampled_from(["keep", "clear"])] * 5)
-QUIETLY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIETLY = settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def a_table(rows: dict[str, tuple]) -> pl.DataFrame:
-    whole = [(id, *(None if isinstance(v, int) and abs(v) > 2**63 - 1 else v for v in cells)) for id, cells in rows.items()]
+    whole = [
+        (id, *(None if isinstance(v, int) and abs(v) > 2**63 - 1 else v for v in cells))
+        for id, cells in rows.items()
+    ]
     return pl.DataFrame(whole, schema=SCHEMA, orient="row")
 
 
@@ -39,8 +58,12 @@ def a_mapping(policies: tuple[str, ...], **options: str) -> ps.Mapping:
 
 
 @QUIETLY
-@given(rows=TABLES, policies=POLICIES, webhook=st.booleans(), creates=st.booleans(), batch_size=st.integers(1, 5))
-def test_what_is_received_is_what_the_dry_run_showed(sandbox, client, tmp_path_factory, rows, policies, webhook, creates, batch_size) -> None:
+@given(
+    rows=TABLES, policies=POLICIES, webhook=st.booleans(), creates=st.booleans(), batch_size=st.integers(1, 5)
+)
+def test_what_is_received_is_what_the_dry_run_showed(
+    sandbox, client, tmp_path_factory, rows, policies, webhook, creates, batch_size
+) -> None:
     sandbox.reset()
     journal = ps.open_journal(tmp_path_factory.mktemp("journal"))
     plan = ps.plan_table(
@@ -56,7 +79,9 @@ def test_what_is_received_is_what_the_dry_run_showed(sandbox, client, tmp_path_f
 
 @QUIETLY
 @given(rows=TABLES, policies=POLICIES, webhook=st.booleans())
-def test_planning_again_after_a_push_gives_nothing_for_what_was_written(sandbox, client, tmp_path_factory, rows, policies, webhook) -> None:
+def test_planning_again_after_a_push_gives_nothing_for_what_was_written(
+    sandbox, client, tmp_path_factory, rows, policies, webhook
+) -> None:
     sandbox.reset()
     sandbox.switch(segmentio_dates="time")
     mapping = a_mapping(policies, route="webhook" if webhook else "metadata")
@@ -72,7 +97,9 @@ def test_planning_again_after_a_push_gives_nothing_for_what_was_written(sandbox,
 
 @QUIETLY
 @given(rows=TABLES, policies=POLICIES)
-def test_undo_brings_back_every_value_that_was_present(sandbox, client, tmp_path_factory, rows, policies) -> None:
+def test_undo_brings_back_every_value_that_was_present(
+    sandbox, client, tmp_path_factory, rows, policies
+) -> None:
     sandbox.reset()
     sandbox.switch(wrong_types="kept")
     before = sandbox.values("visitor")

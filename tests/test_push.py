@@ -24,11 +24,15 @@ QUICK = ps.Retry(attempts=3, base_s=0.01, cap_s=0.02)
 
 
 def a_table(ids: list[str] = IDS) -> pl.DataFrame:
-    return pl.DataFrame({"user_id": ids, "plan": [f"new-{n}" for n in range(len(ids))], "seats": range(100, 100 + len(ids))})
+    return pl.DataFrame(
+        {"user_id": ids, "plan": [f"new-{n}" for n in range(len(ids))], "seats": range(100, 100 + len(ids))}
+    )
 
 
 def a_plan(client: ps.Client, ids: list[str] = IDS, *, route: str = "metadata", **options: object) -> ps.Plan:
-    mapping = ps.Mapping("visitor", "user_id", [ps.Trait("plan", type="text"), ps.Trait("seats", type="integer")], route=route)  # type: ignore[arg-type]
+    mapping = ps.Mapping(
+        "visitor", "user_id", [ps.Trait("plan", type="text"), ps.Trait("seats", type="integer")], route=route
+    )  # type: ignore[arg-type]
     return ps.plan_table(a_table(ids), mapping, client=client, **{"batch_size": 10, **options})  # type: ignore[arg-type]
 
 
@@ -37,7 +41,11 @@ def statuses(outcomes: pl.DataFrame) -> Counter[str]:
 
 
 def writes(sandbox: Sandbox) -> list[dict]:
-    return [request for request in sandbox.requests() if request["method"] == "POST" and "aggregation" not in request["path"]]
+    return [
+        request
+        for request in sandbox.requests()
+        if request["method"] == "POST" and "aggregation" not in request["path"]
+    ]
 
 
 @pytest.fixture
@@ -93,7 +101,9 @@ def test_a_push_returns_at_once_and_the_run_goes_on(sandbox, client, journal) ->
 def test_missing_ids_are_named_though_the_answer_is_200(sandbox, client, journal) -> None:
     plan = a_plan(client)
     sandbox.reset()
-    sandbox.misbehave("body", text='{"total":10,"updated":8,"failed":2,"missing":["u-0003","u-0007"]}', carry_out=True)
+    sandbox.misbehave(
+        "body", text='{"total":10,"updated":8,"failed":2,"missing":["u-0003","u-0007"]}', carry_out=True
+    )
     outcomes = ps.push(plan.select(ids=IDS[:10]), client=client, journal=journal).wait()
     assert outcomes.filter(status="missing")["id"].to_list() == ["u-0003", "u-0007"]
     assert outcomes.filter(status="updated").height == 8
@@ -116,7 +126,9 @@ def test_missing_ids_are_named_though_the_answer_is_200(sandbox, client, journal
         ("", {"failed": 10}, "JSON"),
     ],
 )  # fmt: skip
-def test_a_200_is_read_and_not_believed(sandbox, client, journal, answer: str, expected: dict, word: str) -> None:
+def test_a_200_is_read_and_not_believed(
+    sandbox, client, journal, answer: str, expected: dict, word: str
+) -> None:
     plan = a_plan(client, IDS[:10])
     sandbox.misbehave("body", text=answer)
     outcomes = ps.push(plan, client=client, journal=journal).wait()
@@ -195,7 +207,10 @@ def test_creating_must_be_planned(sandbox, client, journal) -> None:
     creating = a_plan(client, ids, create="unknown_ids")
     run = ps.push(creating, client=client, journal=journal)
     outcomes = run.wait()
-    assert outcomes.select("id", "status").rows() == [*((id, "updated") for id in ids[:3]), ("new-1", "created")]
+    assert outcomes.select("id", "status").rows() == [
+        *((id, "updated") for id in ids[:3]),
+        ("new-1", "created"),
+    ]
     assert run.progress.counts == {"updated": 3, "created": 1}
     assert sandbox.values("visitor", "custom")["new-1"] == {"plan": "new-3", "seats": 103}
 
@@ -226,7 +241,10 @@ def test_cancel_finishes_what_is_in_flight_and_leaves_the_rest_pending(sandbox, 
 
 def test_a_plan_goes_to_its_own_target_only(sandbox, client, journal) -> None:
     plan = a_plan(client)
-    with ps.open_client(sandbox.settings_for("eu")) as elsewhere, pytest.raises(ps.PlanError, match="was made for us"):
+    with (
+        ps.open_client(sandbox.settings_for("eu")) as elsewhere,
+        pytest.raises(ps.PlanError, match="was made for us"),
+    ):
         ps.push(plan, client=elsewhere, journal=journal)
     with pytest.raises(ps.PlanError, match="nothing would change"):
         ps.push(plan.select(pl.lit(False)), client=client, journal=journal)
@@ -249,7 +267,9 @@ def test_a_journal_that_cannot_be_written_stops_the_push_before_sending(sandbox,
     assert writes(sandbox) == []
 
 
-def test_a_journal_that_another_process_holds_stops_the_run_before_the_next_request(sandbox, client, journal) -> None:
+def test_a_journal_that_another_process_holds_stops_the_run_before_the_next_request(
+    sandbox, client, journal
+) -> None:
     plan = a_plan(client)
     sandbox.misbehave("latency", seconds=0.3, times=None)
     run = ps.push(plan, client=client, journal=journal)
@@ -311,7 +331,9 @@ def test_a_script_that_ends_stops_its_run_cleanly_and_says_so(sandbox, journal) 
     assert f"run {run['run_id']} was stopped cleanly at exit" in told
     counts = statuses(ps.read_outcomes(journal, run["run_id"]))
     assert set(counts) == {"updated", "pending"}
-    assert counts["updated"] == sum(values.get("plan") == "late" for values in sandbox.values("visitor", "custom").values())
+    assert counts["updated"] == sum(
+        values.get("plan") == "late" for values in sandbox.values("visitor", "custom").values()
+    )
 
 
 def test_a_killed_push_leaves_each_id_with_one_outcome(sandbox, journal) -> None:

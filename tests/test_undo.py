@@ -18,7 +18,9 @@ def pushed(plan: ps.Plan, client: ps.Client, journal: ps.Journal) -> ps.Run:
 
 
 def present(values: dict, fields: tuple[str, ...] = ("plan", "seats")) -> dict:
-    return {id: {name: held[name] for name in fields if held.get(name) is not None} for id, held in values.items()}
+    return {
+        id: {name: held[name] for name in fields if held.get(name) is not None} for id, held in values.items()
+    }
 
 
 def test_undo_brings_back_every_value_that_was_present(sandbox, client, journal) -> None:
@@ -64,7 +66,11 @@ def test_created_ids_cannot_be_undone(sandbox, client, journal) -> None:
     run = pushed(a_plan(client, ["new-1"], create="unknown_ids"), client, journal)
     undo = ps.plan_undo(journal, run.id)
     assert len(undo) == 0
-    assert undo.cannot_undo.select("id", "field").rows() == [("new-1", None), ("new-1", "plan"), ("new-1", "seats")]
+    assert undo.cannot_undo.select("id", "field").rows() == [
+        ("new-1", None),
+        ("new-1", "plan"),
+        ("new-1", "seats"),
+    ]
 
 
 def test_the_webhook_is_undone_by_the_webhook(sandbox, client, journal) -> None:
@@ -100,7 +106,9 @@ def test_only_what_was_or_may_have_been_written_is_taken_back(sandbox, journal) 
         ]
         for n, answer in enumerate(answers):
             sandbox.misbehave("body", **answer)
-            run = ps.push(plan.select(ids=IDS[10 * n : 10 * n + 10]), client=client, journal=journal, show=False)
+            run = ps.push(
+                plan.select(ids=IDS[10 * n : 10 * n + 10]), client=client, journal=journal, show=False
+            )
             run.wait()
             sandbox.behave()
             expected = {0: set(IDS[:10]) - {"u-0002"}, 1: set(), 2: set(IDS[20:30])}[n]
