@@ -82,7 +82,12 @@ def account_of(notebook: NotebookNode) -> str:
 def write_html(notebook: NotebookNode, path: Path) -> None:
     """Write *notebook* as one page that asks nothing of the network."""
     exporter = HTMLExporter(
-        template_name="lab", require_js_url="", mathjax_url="", mermaid_js_url="", jquery_url=""
+        template_name="lab",
+        require_js_url="",
+        mathjax_url="",
+        mermaid_js_url="",
+        mermaid_layout_elk_js_url="",
+        jquery_url="",
     )
     page, _resources = exporter.from_notebook_node(notebook)
     path.parent.mkdir(parents=True, exist_ok=True)

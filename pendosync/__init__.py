@@ -1,0 +1,112 @@
+"""Chosen traits of chosen rows into Pendo: previewed before, exact while, accounted for after, undoable.
+
+Every table verb takes a frame and returns a frame. Only `push` changes the world, and it may do only what a Plan
+says. The whole way in ten lines stands in the README.
+"""
+
+from importlib.metadata import version as _version
+
+from pendosync.checks import check_values, drop_blocked, ensure_clean
+from pendosync.client import Client, Retry, open_client
+from pendosync.diffs import diff_values
+from pendosync.errors import (
+    AnswerError,
+    BrokenError,
+    BusyError,
+    ClientError,
+    ColumnNotFoundError,
+    FrameError,
+    JournalError,
+    KeyRefusedError,
+    MappingError,
+    NoAnswerError,
+    PendosyncError,
+    PlanError,
+    ProblemsError,
+    PushError,
+    RefusedError,
+    RemoteError,
+    SandboxError,
+    SettingsError,
+    TableError,
+    UnreachableError,
+)
+from pendosync.journal import Journal, open_journal, read_outcomes, read_plan, read_runs
+from pendosync.mapping import Mapping, Trait, load_mapping
+from pendosync.plans import Plan, after, before, build_curl, changed, dry_run, load_plan, plan_changes
+from pendosync.push import Run, push
+from pendosync.regions import Pace, Target
+from pendosync.remote import check_access, fetch_fields, fetch_values
+from pendosync.sandbox import Sandbox, open_sandbox
+from pendosync.settings import Settings
+from pendosync.snapshots import read_snapshot
+from pendosync.suggestions import suggest_mapping
+from pendosync.tables import load_table
+from pendosync.undo import plan_undo
+from pendosync.values import check_mapping, map_traits
+from pendosync.workbench import plan_table
+
+__version__ = _version("pendosync")
+
+__all__ = [
+    "AnswerError",
+    "BrokenError",
+    "BusyError",
+    "Client",
+    "ClientError",
+    "ColumnNotFoundError",
+    "FrameError",
+    "Journal",
+    "JournalError",
+    "KeyRefusedError",
+    "Mapping",
+    "MappingError",
+    "NoAnswerError",
+    "Pace",
+    "PendosyncError",
+    "Plan",
+    "PlanError",
+    "ProblemsError",
+    "PushError",
+    "RefusedError",
+    "RemoteError",
+    "Retry",
+    "Run",
+    "Sandbox",
+    "SandboxError",
+    "Settings",
+    "SettingsError",
+    "TableError",
+    "Target",
+    "Trait",
+    "UnreachableError",
+    "after",
+    "before",
+    "build_curl",
+    "changed",
+    "check_access",
+    "check_mapping",
+    "check_values",
+    "diff_values",
+    "drop_blocked",
+    "dry_run",
+    "ensure_clean",
+    "fetch_fields",
+    "fetch_values",
+    "load_mapping",
+    "load_plan",
+    "load_table",
+    "map_traits",
+    "open_client",
+    "open_journal",
+    "open_sandbox",
+    "plan_changes",
+    "plan_table",
+    "plan_undo",
+    "push",
+    "read_outcomes",
+    "read_plan",
+    "read_runs",
+    "read_snapshot",
+    "suggest_mapping",
+]

@@ -42,33 +42,34 @@ def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) ->
 
 
 def _read_counts(told: Any, ids: Sequence[str], kind: str, http_status: int) -> BatchResult:
-    counts = (
-        {name: told.get(name) for name in ("total", "updated", "failed")} if isinstance(told, dict) else {}
-    )
-    if not counts or any(not isinstance(n, int) or isinstance(n, bool) for n in counts.values()):
+    counts = [told.get(name) for name in ("total", "updated", "failed")] if isinstance(told, dict) else [None]
+    if any(not isinstance(n, int) or isinstance(n, bool) for n in counts):
         reason = "Pendo answered without counting what it wrote; it may or may not be written"
         return BatchResult("failed", reason, http_status=http_status)
+    total, updated, failed = counts
     position = {id: at for at, id in enumerate(ids)}
-    named = [text for text in told.get("missing") or [] if isinstance(text, str)]
-    missing = sorted({position[id] for id in named if id in position})
+    named = set(_texts_in(told, "missing"))
+    missing = sorted(position[id] for id in named if id in position)
     exceptions: list[tuple[int, Status, str]] = [
         (at, "missing", f"Pendo does not know this {kind}") for at in missing
     ]
     rest = len(ids) - len(missing)
-    total, updated, failed = counts
     adds_up = total == len(ids) == updated + failed
-    if adds_up and updated == rest and len(set(named)) == len(missing):
+    if adds_up and updated == rest and len(named) == len(missing):
         return BatchResult("updated", exceptions=exceptions, http_status=http_status)
-    texts = [str(text) for text in told.get("errors") or []][:3]
-    said = f" It says: {'; '.join(texts)[:300]}." if texts else ""
+    said = f" It says: {'; '.join(_texts_in(told, 'errors')[:3])[:300]}." if _texts_in(told, "errors") else ""
     if adds_up and updated == 0:
         return BatchResult("failed", f"Pendo wrote no record of this request.{said}", exceptions, http_status)
-    tally = f"total {total}, updated {updated}, failed {failed}"
     reason = (
-        f"Pendo did not name which of {counted(rest, 'record')} in this request failed ({tally}), so each may or may not be "
-        f"written.{said}"
+        f"Pendo did not name which of {counted(rest, 'record')} in this request failed (total {total}, updated "
+        f"{updated}, failed {failed}), so each may or may not be written.{said}"
     )
     return BatchResult("failed", reason, exceptions, http_status)
+
+
+def _texts_in(told: dict[str, Any], name: str) -> list[str]:
+    texts = told.get(name)
+    return [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
 
 
 def read_error(error: RemoteError) -> BatchResult:

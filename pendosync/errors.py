@@ -8,12 +8,13 @@ PendosyncError
 ├── MappingError(ValueError)         the declaration is wrong, before any row is read
 ├── ProblemsError(ValueError)        only from ensure_clean
 ├── PlanError(ValueError)            empty, altered, or made for another target
+├── ClientError(RuntimeError)        a client that is closed, forked, or waits for itself
 ├── RemoteError                      Pendo, or the way to it
 │   ├── NoAnswerError                time-out or broken connection: the outcome is unknown
 │   │   └── UnreachableError         no connection at all: nothing was sent
 │   ├── BusyError                    408, 409, 425, 429
 │   ├── BrokenError                  5xx
-│   ├── AnswerError                  a 200 that can't be read
+│   ├── AnswerError                  a 200 that can't be read, or a redirect
 │   └── RefusedError                 other 4xx
 │       └── KeyRefusedError          400, 401, 403 at the first call: key or region
 ├── SandboxError                     the embedded Pendo can't be started or told something
@@ -180,6 +181,10 @@ class PlanError(PendosyncError, ValueError):
     """A plan is empty, was altered, or was made for another target."""
 
 
+class ClientError(PendosyncError, RuntimeError):
+    """A client can't be used here: it is closed, was forked, or would wait for itself."""
+
+
 class RemoteError(PendosyncError):
     """Pendo, or the way to it, did not do as asked.
 
@@ -227,7 +232,7 @@ class BrokenError(RemoteError):
 
 
 class AnswerError(RemoteError):
-    """A 2xx whose body is not what was asked for."""
+    """A 2xx whose body is not what was asked for, or a redirect, which is never followed."""
 
 
 class RefusedError(RemoteError):

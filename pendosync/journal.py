@@ -61,6 +61,9 @@ CREATE TABLE exception (
     row INTEGER PRIMARY KEY, batch INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL
 );
 """
+_LOCK_S: Final = 3.0
+"""How long another process may hold the file. The push waits with it, so it is short."""
+
 _NETWORK_FILES: Final = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "lustre", "ceph", "gluster")
 
 
@@ -325,7 +328,7 @@ def _run_folders(path: Path) -> list[Path]:
 @contextlib.contextmanager
 def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     with _told(folder):
-        db = sqlite3.connect(folder / "run.sqlite", timeout=10)
+        db = sqlite3.connect(folder / "run.sqlite", timeout=_LOCK_S)
         try:
             yield db
         finally:
@@ -346,7 +349,7 @@ def _told(place: Path) -> Iterator[None]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=10, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=_LOCK_S, check_same_thread=False)
     mode = "TRUNCATE" if _is_on_network(path) else "WAL"
     db.execute(f"PRAGMA journal_mode = {mode}")
     db.execute("PRAGMA synchronous = FULL")

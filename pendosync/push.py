@@ -33,6 +33,7 @@ from pendosync.wire import build_requests
 
 _SHOW_EVERY_S: Final = 0.1
 _PATIENCE_S: Final = 30.0
+_LOOK_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,10 @@ def _ensure_pushable(plan: Plan, client: Client) -> None:
             f"The plan was made for {plan.target}, the client goes to {client.target}. Expected the same place. "
             f"Hint: plan again with this client, or open_client with the plan's region."
         )
+
+
+class _StoppedError(Exception):
+    """The run was stopped while a request waited for its turn."""
 
 
 class Run:
@@ -152,10 +157,7 @@ class Run:
             TimeoutError: it is not over yet.
         """
         try:
-            if not self._over.wait(timeout_s):
-                raise TimeoutError(
-                    f"Run {self.id} is not over after {timeout_s} s. It goes on. Hint: run.wait()."
-                )
+            self._wait_until_over(timeout_s)
         except KeyboardInterrupt:
             self.cancel()
             if not self._over.wait(_PATIENCE_S):
@@ -166,6 +168,17 @@ class Run:
                 self._stopped_sentence(self._error), run_id=self.id, outcomes=self._outcomes_or_none()
             )
         return self.outcomes
+
+    def _wait_until_over(self, timeout_s: float | None) -> None:
+        end_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._over.wait(
+            _LOOK_S if end_s is None else max(0.0, min(_LOOK_S, end_s - time.monotonic()))
+        ):
+            # in short steps, as an endless wait can miss an interrupt that another thread was given
+            if end_s is not None and time.monotonic() >= end_s:
+                raise TimeoutError(
+                    f"Run {self.id} is not over after {timeout_s} s. It goes on. Hint: run.wait()."
+                )
 
     def cancel(self) -> None:
         """Stop cleanly: what is in flight is finished and written down, the rest stays `pending`."""
@@ -233,31 +246,44 @@ class Run:
             self._error = self._error or unforeseen
 
     async def _send(self, batch: _Batch) -> None:
-        self._record.record_sending(
-            batch.number,
-            first_row=batch.first_row,
-            n_rows=len(batch.ids),
-            sha256=hashlib.sha256(batch.body).hexdigest(),
-        )
         tries = 0
 
-        def count_try(number: int) -> None:
+        def let_through(number: int) -> None:
+            """Say "sending" at the last moment: what still waits for its turn was not sent."""
             nonlocal tries
+            if self._cancelled or (self._error and not tries):
+                raise _StoppedError
+            if number == 1:
+                self._record_sending(batch)
             tries = number
             self._requests += 1
 
         host: Literal["api", "data"] = "api" if self.plan.shape.route == "metadata" else "data"
         try:
             answer = await self._client.request(
-                batch.method, batch.path, host=host, body=batch.body, on_try=count_try
+                batch.method, batch.path, host=host, body=batch.body, on_try=let_through
             )
             result = read_answer(answer, batch.ids, route=self.plan.shape.route, kind=self.plan.shape.kind)
+        except _StoppedError:
+            if not tries:
+                return
+            result = BatchResult(
+                "unknown", "the run was stopped between two tries; it may or may not be written"
+            )
         except RemoteError as error:
             result = read_error(error)
             if stops_the_run(error):
                 self._error = self._error or error
+            if not tries:
+                self._record_sending(batch)
         self._record.record_result(batch.number, result, first_row=batch.first_row, tries=tries)
         self._count(batch, result)
+
+    def _record_sending(self, batch: _Batch) -> None:
+        digest = hashlib.sha256(batch.body).hexdigest()
+        self._record.record_sending(
+            batch.number, first_row=batch.first_row, n_rows=len(batch.ids), sha256=digest
+        )
 
     def _count(self, batch: _Batch, result: BatchResult) -> None:
         self._batches_done += 1

@@ -9,12 +9,13 @@ from typing import Literal
 import polars as pl
 
 from pendosync.checks import check_values, drop_blocked
-from pendosync.client import Client, fetch_fields, fetch_values
+from pendosync.client import Client
 from pendosync.diffs import diff_values
 from pendosync.errors import ColumnNotFoundError, MappingError, listed
 from pendosync.frames import CHANGES
 from pendosync.mapping import Mapping
 from pendosync.plans import BATCH_SIZE, Plan, plan_changes
+from pendosync.remote import fetch_fields, fetch_values
 from pendosync.tables import collect_table
 from pendosync.values import map_traits
 

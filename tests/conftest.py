@@ -1,13 +1,40 @@
-"""What tests share: one embedded Pendo a session, reset for each test that asks for it."""
+"""What every test stands on."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import pendosync as ps
+
+IS_CI = os.environ.get("CI") == "true"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+# A shared machine stalls now and then: no example fails for being slow, and CI draws the same ones every time.
+settings.register_profile("pendosync", deadline=None, derandomize=IS_CI)
+settings.load_profile("pendosync")
+
+
+@pytest.fixture(autouse=True)
+def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees a real key, and none can reach a real Pendo by accident."""
+    for name in [name for name in os.environ if name.startswith("PENDO_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium; without one a test is skipped, but never in CI."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        reason = "No Chromium on the PATH. Hint: apt-get install chromium"
+        pytest.fail(reason) if IS_CI else pytest.skip(reason)
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +45,7 @@ def _sandbox() -> Iterator[ps.Sandbox]:
 
 @pytest.fixture
 def sandbox(_sandbox: ps.Sandbox) -> ps.Sandbox:
-    """An embedded Pendo as seeded, that has received nothing."""
+    """An embedded Pendo as seeded, that has received nothing; one a session, reset for each test."""
     _sandbox.reset()
     return _sandbox
 

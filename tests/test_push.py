@@ -167,7 +167,8 @@ def test_a_server_that_stays_broken_stops_the_run(sandbox, quick, journal) -> No
     with pytest.raises(ps.PushError, match=r"(?s)stopped.*503.*Hint:") as caught:
         ps.push(plan, client=quick, journal=journal).wait()
     told = statuses(caught.value.outcomes)
-    assert set(told) == {"failed", "pending"}
+    assert set(told) <= {"failed", "pending"}
+    assert told["failed"] >= 10
     assert sum(told.values()) == 40
     assert ps.read_outcomes(journal, caught.value.run_id).equals(caught.value.outcomes)
 
@@ -270,19 +271,20 @@ def test_a_journal_that_cannot_be_written_stops_the_push_before_sending(sandbox,
 def test_a_journal_that_another_process_holds_stops_the_run_before_the_next_request(
     sandbox, client, journal
 ) -> None:
-    plan = a_plan(client)
-    sandbox.misbehave("latency", seconds=0.3, times=None)
-    run = ps.push(plan, client=client, journal=journal)
-    while not writes(sandbox):
-        time.sleep(0.01)
-    holder = sqlite3.connect(journal.path / run.id / "run.sqlite", timeout=0)
-    holder.execute("BEGIN EXCLUSIVE")
-    try:
-        with pytest.raises(ps.PushError, match="journal can't be written"):
-            run.wait()
-    finally:
-        holder.rollback()
-        holder.close()
+    with ps.open_client(replace(sandbox.settings, api_pace=Pace(None, 1))) as slow:
+        plan = a_plan(slow)
+        sandbox.misbehave("latency", seconds=0.3, times=None)
+        run = ps.push(plan, client=slow, journal=journal)
+        while not writes(sandbox):
+            time.sleep(0.01)
+        holder = sqlite3.connect(journal.path / run.id / "run.sqlite", timeout=0)
+        holder.execute("BEGIN EXCLUSIVE")
+        try:
+            with pytest.raises(ps.PushError, match="journal can't be written"):
+                run.wait()
+        finally:
+            holder.rollback()
+            holder.close()
     assert len(writes(sandbox)) < plan.n_requests
     outcomes = ps.read_outcomes(journal, run.id)
     assert outcomes.height == 40
@@ -350,7 +352,7 @@ def test_a_killed_push_leaves_each_id_with_one_outcome(sandbox, journal) -> None
     assert counts["unknown"] <= 1
     held = sandbox.values("visitor", "custom")
     assert all(held[id]["plan"] == "late" for id in outcomes.filter(status="updated")["id"])
-    assert all(held[id]["plan"] != "late" for id in outcomes.filter(status="pending")["id"])
+    assert all(held[id].get("plan") != "late" for id in outcomes.filter(status="pending")["id"])
 
 
 def test_interrupting_wait_stops_the_run_cleanly(sandbox, journal) -> None:

@@ -117,7 +117,7 @@ def test_only_what_was_or_may_have_been_written_is_taken_back(sandbox, journal) 
 
 
 def test_undo_names_runs_that_are_not_there(journal) -> None:
-    with pytest.raises(ps.JournalError, match="holds no run '../x'"):
+    with pytest.raises(ps.JournalError, match=r"holds no run '\.\./x'"):
         ps.plan_undo(journal, "../x")
     with pytest.raises(ps.MappingError, match="'leave'"):
         ps.plan_undo(journal, "x", absent="drop")  # type: ignore[arg-type]

@@ -1,0 +1,75 @@
+# Everything here runs in .venv/, which is made on first use. PYTHON=python3.12 make demo picks another Python.
+
+PYTHON ?= python3
+SHELL := bash
+
+VENV := .venv
+LOWEST := .venv-lowest
+BIN := $(VENV)/bin
+PIP := -m pip --disable-pip-version-check --quiet
+# ruff and mypy look at what belongs to the project; pytest's legs write what they say to build/
+RUFF := $(BIN)/ruff
+BROWSER := $(wildcard tests/browser)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo lab test lint types pytest browser lowest clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/.runtime  ## run the quickstart against the embedded sandbox; no key, no network
+	@$(BIN)/python notebooks/run.py notebooks/quickstart.ipynb --html build
+
+lab: $(VENV)/.runtime  ## open JupyterLab on the quickstart
+	@$(BIN)/jupyter lab notebooks/quickstart.ipynb
+
+test: lint types lowest browser pytest  ## every check; the last lines are the tests' own
+
+lint: $(VENV)/.tests  ## ruff: lint and format
+	@$(RUFF) check . --extend-exclude '$(VENV)*'
+	@$(RUFF) format --check --quiet . --extend-exclude '$(VENV)*' \
+		|| { echo "Not formatted. Hint: $(RUFF) format ."; exit 1; }
+
+types: $(VENV)/.tests  ## mypy, strict
+	@$(BIN)/mypy
+
+pytest: $(VENV)/.tests  ## tests, notebooks and doctests
+	@$(BIN)/python -m pytest -q tests pendosync --doctest-modules --ignore=tests/browser
+
+# Playwright leaves a running event loop in its thread, so it gets a process of its own.
+browser: $(VENV)/.tests  ## the widgets in a real browser
+	@$(if $(BROWSER),$(BIN)/python -m pytest -q tests/browser,echo "No browser tests.")
+
+lowest: $(LOWEST)/.tests  ## the tests again, with the lowest versions allowed
+	@$(LOWEST)/bin/python -m pytest -q tests --ignore=tests/browser -p no:cacheprovider
+
+clean:  ## remove what make made; journals (.pendosync/) and .env stay
+	rm -rf $(VENV) $(LOWEST) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A stamp is younger than what it was made from, so a second run starts at once. A folder that an interrupted run
+# left behind is made again.
+define ensure_venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "$(PYTHON) is no Python 3.11 or newer: $$($(PYTHON) --version 2>&1). Hint: make PYTHON=python3.12 …"; exit 1; }
+	@$(1)/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Making $(1)/ …"; $(PYTHON) -m venv --clear $(1); }
+endef
+
+$(VENV)/.runtime: pyproject.toml constraints.txt
+	$(call ensure_venv,$(VENV))
+	@echo "Installing pendosync into $(VENV)/ (about half a minute) …"
+	@$(BIN)/python $(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.runtime
+	@echo "Installing the test tools into $(VENV)/ (about half a minute) …"
+	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[test]'
+	@touch $@
+
+$(LOWEST)/.tests: pyproject.toml requirements-lowest.txt
+	$(call ensure_venv,$(LOWEST))
+	@echo "Installing the lowest versions allowed into $(LOWEST)/ (about half a minute) …"
+	@$(LOWEST)/bin/python $(PIP) install -r requirements-lowest.txt
+	@$(LOWEST)/bin/python $(PIP) install --no-deps -e .
+	@touch $@

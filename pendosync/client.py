@@ -1,0 +1,649 @@
+"""The way to Pendo: a client with a thread and an event loop of its own, which keeps the secrets to itself."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import json
+import os
+import random
+import ssl
+import threading
+from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Mapping as AbstractMapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from types import MappingProxyType
+from typing import Any, Final, Literal, ParamSpec, TypeVar
+from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+from weakref import finalize
+
+import httpx
+
+from pendosync.errors import (
+    AnswerError,
+    BrokenError,
+    BusyError,
+    ClientError,
+    KeyRefusedError,
+    NoAnswerError,
+    RefusedError,
+    RemoteError,
+    SettingsError,
+    UnreachableError,
+)
+from pendosync.regions import MASK, REGIONS, Target
+from pendosync.settings import Settings
+from pendosync.throttle import ON_START, Clock, RealClock, ThrottledTransport, retry_after_of, throttle_for
+
+Host = Literal["api", "data"]
+A = TypeVar("A")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+KEY_HEADER: Final = "x-pendo-integration-key"
+"""Carries the integration key to the API host, and the track secret to the data host."""
+
+TIMEOUT_S: Final = 300.0
+"""How long an answer may take. Source: Pendo ends a bulk write or an aggregation after five minutes (read 2026-11-23)."""
+
+ERROR_OF: Final[AbstractMapping[type[Exception], type[RemoteError]]] = MappingProxyType(
+    {
+        httpx.ConnectError: UnreachableError,
+        httpx.ConnectTimeout: UnreachableError,
+        httpx.PoolTimeout: UnreachableError,
+        httpx.ProxyError: UnreachableError,
+        httpx.UnsupportedProtocol: UnreachableError,
+        httpx.HTTPError: NoAnswerError,
+        httpx.StreamError: NoAnswerError,
+        httpx.DecodingError: AnswerError,
+        httpx.TooManyRedirects: AnswerError,
+        httpx.HTTPStatusError: AnswerError,
+        httpx.CookieConflict: AnswerError,
+        httpx.InvalidURL: RefusedError,
+    }
+)
+"""httpx's exception → ours, by the nearest class. What may have been sent is a NoAnswerError."""
+
+_CONNECT_S: Final = 15.0
+_CLOSE_S: Final = 10.0
+_LOOK_S: Final = 0.5
+_SHOWN: Final = 200
+_CALLED: Final = MappingProxyType(
+    {"integration_key": "integration key", "app_key": "app API key", "track_secret": "track secret"}
+)
+_SECRET: Final = "pendosync.secret"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When a request that failed is tried again, and after how long.
+
+    Only errors that are `retryable`. The wait is drawn evenly from 0 to base x 2^(tries - 1) seconds, at most the cap;
+    a longer `Retry-After` wins.
+
+    Args:
+        attempts: tries in all; 1 is none again.
+        base_s, cap_s: the longest wait after the first try, and after any.
+        total_s: no try begins later than this after the first one failed.
+
+    Raises:
+        SettingsError: a number that can't be.
+    """
+
+    attempts: int = 5
+    base_s: float = 0.5
+    cap_s: float = 30.0
+    total_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise SettingsError.bad_value("attempts", self.attempts, "a whole number from 1 up")
+        for name in ("base_s", "cap_s", "total_s"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError.bad_value(name, getattr(self, name), "seconds from 0 up")
+
+    def wait_s(self, tries: int, retry_after_s: float | None = None) -> float:
+        """Return the wait after so many tries, new at each call."""
+        most = min(self.cap_s, self.base_s * 2 ** min(tries - 1, 60))
+        return max(random.uniform(0, most), retry_after_s or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Pendo said: a 2xx and its body.
+
+    Attributes:
+        status: 200 to 299.
+        body: the bytes, decompressed; not in the repr.
+        method, path: what it answers, the path masked.
+        shown: the beginning of the body as people may see it.
+    """
+
+    status: int
+    body: bytes = field(default=b"", repr=False)
+    method: str = ""
+    path: str = ""
+    shown: str = field(default="", repr=False)
+
+    def json(self) -> Any:
+        """Return the body's content.
+
+        Raises:
+            AnswerError: the body is not JSON.
+        """
+        try:
+            return json.loads(self.body, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            raise self.unreadable("no JSON", expected="JSON") from None
+
+    def unreadable(self, found: str, *, expected: str) -> AnswerError:
+        """Return the error that says what was found in the body in place of what was expected."""
+        return AnswerError(
+            f"{self.method} {self.path} was answered with {self.status} and {found}{_quoted(self.shown)}. Expected "
+            f"{expected}. Hint: check that the address is Pendo's and that no proxy answers in its place.",
+            method=self.method,
+            path=self.path,
+            status=self.status,
+        )
+
+
+def open_client(
+    settings: Settings,
+    /,
+    *,
+    clock: Clock | None = None,
+    timeout_s: float = TIMEOUT_S,
+    retry: Retry | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Client:
+    """Return a client for the Pendo that *settings* name. Sends nothing until it is asked to.
+
+    Args:
+        settings: region, secrets, addresses and pace.
+        clock: what waits between requests and tries; for tests.
+        timeout_s: how long each step of an answer may take; connecting at most 15 s of it.
+        retry: when a failed request is tried again; None takes `Retry()`.
+        transport: what sends in place of the network; for tests.
+
+    Raises:
+        SettingsError: *timeout_s* is not above 0.
+
+    Example:
+        >>> with open_client(Settings(region="eu", integration_key="abc")) as client:
+        ...     client
+        Client(eu (app.eu.pendo.io))
+    """
+    if not timeout_s > 0:
+        raise SettingsError.bad_value("timeout_s", timeout_s, "seconds above 0")
+    return Client(settings, clock or RealClock(), timeout_s, retry or Retry(), transport)
+
+
+class Client:
+    """One Pendo's client: every network verb hands its work to this client's thread. Made by `open_client`.
+
+    Secrets are put in below httpx's client, so what httpx logs or raises holds masked paths and no key. The pace is
+    shared with all clients of the same host and key in this process.
+
+    Attributes:
+        settings: with which keys.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        timeout_s: float,
+        retry: Retry,
+        transport: httpx.AsyncBaseTransport | None,
+    ) -> None:
+        self.settings = settings
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._retry = retry
+        self._transport = transport
+        self._n_requests = 0
+        self._welcome: set[Host] = set()
+        self._https: dict[Host, httpx.AsyncClient] = {}
+        self._thread = _LoopThread(self._https)
+        self._finalize = finalize(self, self._thread.close)
+
+    @property
+    def target(self) -> Target:
+        """Where it goes; holds no key."""
+        return self.settings.target
+
+    @property
+    def n_requests(self) -> int:
+        """How many requests were handed to the transport, tries again included."""
+        return self._n_requests
+
+    def call(self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a coroutine function on the client's loop and return its result; interrupting cancels it.
+
+        Raises:
+            ClientError: the client is closed or forked, or this is its own thread.
+        """
+        self._thread.ensure_other("call")
+        future = self.start(function(*args, **kwargs))
+        try:
+            # in short steps: on Windows an endless wait can't be interrupted
+            while not concurrent.futures.wait([future], timeout=_LOOK_S).done:
+                pass
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise _closed() from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def call_each(
+        self, function: Callable[[A], Coroutine[Any, Any, T]], arguments: Iterable[A], /
+    ) -> list[T]:
+        """Run a coroutine function for each argument at once, and return the results in their order.
+
+        The first error ends the others. Raises what `call` does.
+        """
+        return self.call(_gather, function, arguments)
+
+    def start(self, coroutine: Coroutine[Any, Any, T], /) -> concurrent.futures.Future[T]:
+        """Begin a coroutine on the client's loop and return its future at once.
+
+        Raises:
+            ClientError: the client is closed, or was forked.
+        """
+        return self._thread.start(coroutine)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        host: Host = "api",
+        body: bytes | None = None,
+        retry: bool = True,
+        on_try: Callable[[int], None] | None = None,
+    ) -> Answer:
+        """Send one request, again where it may be, and return the answer. For the client's loop only.
+
+        Args:
+            method: GET, POST, …
+            path: from the slash on, its secret masked, ids percent-encoded.
+            host: the API host or the data host.
+            body: JSON, as it travels.
+            retry: try again after a retryable error.
+            on_try: is called with 1, 2, … each time the request is let through, just before it is handed over; what
+                it raises stops the request.
+
+        Raises:
+            SettingsError: the secret that this path needs is not set; nothing was sent.
+            RemoteError: one of its kinds; see there.
+        """
+        ask = _Ask(method, path, host, body)
+        self.settings.secret(ask.secret)
+        policy = self._retry if retry else Retry(attempts=1)
+        give_up_at: float | None = None
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await self._try(ask, tries, on_try)
+            except RemoteError as error:
+                now, wait_s = self._clock.now(), policy.wait_s(tries, error.retry_after_s)
+                give_up_at = now + policy.total_s if give_up_at is None else give_up_at
+                if not error.retryable or tries == policy.attempts or now + wait_s > give_up_at:
+                    raise
+            await self._clock.sleep(wait_s)
+
+    async def _try(self, ask: _Ask, tries: int, on_try: Callable[[int], None] | None) -> Answer:
+        def count() -> None:
+            if on_try is not None:
+                on_try(tries)
+            self._n_requests += 1
+
+        try:
+            http = self._http(ask.host)
+            url = self._base_url(ask.host) + ask.path
+            headers = {"Content-Type": "application/json"} if ask.body is not None else {}
+            marks = {_SECRET: ask.secret, ON_START: count}
+            request = http.build_request(ask.method, url, content=ask.body, headers=headers, extensions=marks)
+            response = await http.send(request)
+        except tuple(ERROR_OF) as error:
+            told = self._told(type(error).__name__, str(error))
+            failure = _no_answer(_error_of(error), ask, self.target, told, tries)
+        else:
+            return self._read(response, ask, tries)
+        raise failure  # outside of the except clause, so that httpx's error and its frames do not come along
+
+    def _read(self, response: httpx.Response, ask: _Ask, tries: int) -> Answer:
+        status, shown = response.status_code, self._shown(response.content)
+        if response.is_success:
+            self._welcome.add(ask.host)
+            return Answer(status, response.content, ask.method, ask.path, shown)
+        if response.is_redirect:
+            to = response.next_request.url.host if response.next_request else ""
+            raise _redirected(ask, self.target, status, to)
+        if status in (400, 401, 403) and ask.host not in self._welcome:
+            raise _key_refused(ask, self.target, status, shown, self._region_of_key(ask))
+        raise _refused(ask, status, shown, tries, retry_after_of(response))
+
+    def _http(self, host: Host) -> httpx.AsyncClient:
+        if host not in self._https:
+            url, pace = self._base_url(host), self.target.api_pace if host == "api" else self.target.data_pace
+            inner = self._transport or self._network(url, pace.max_at_once)
+            throttle = throttle_for(urlsplit(url).netloc, self._shared_key(host), pace, self._clock)
+            self._https[host] = httpx.AsyncClient(
+                transport=_AuthTransport(ThrottledTransport(inner, throttle), self.settings),
+                headers={"User-Agent": f"pendosync/{version('pendosync')}", "Accept": "application/json"},
+                timeout=httpx.Timeout(self._timeout_s, connect=min(self._timeout_s, _CONNECT_S)),
+                follow_redirects=False,
+            )
+        return self._https[host]
+
+    def _network(self, url: str, max_at_once: int) -> httpx.AsyncBaseTransport:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=max_at_once)
+        try:
+            return httpx.AsyncHTTPTransport(verify=self._ssl, limits=limits, proxy=_proxy_of(url))
+        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+            raise SettingsError(
+                f"The proxy or the certificates that the environment names can't be used for {urlsplit(url).netloc} "
+                f"({type(error).__name__}). Expected an http:// proxy and a readable file. Hint: look at HTTPS_PROXY, "
+                f"ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR, or add the host to NO_PROXY."
+            ) from None
+
+    @cached_property
+    def _ssl(self) -> ssl.SSLContext:
+        return httpx.create_ssl_context()
+
+    def _shared_key(self, host: Host) -> str:
+        """Return the secret whose digest names the throttle that this host's requests share."""
+        secrets = dict(self._secrets())
+        names = ("integration_key",) if host == "api" else ("app_key", "track_secret")
+        return next((secrets[name] for name in names if name in secrets), "")
+
+    def _base_url(self, host: Host) -> str:
+        return self.target.api_url if host == "api" else self.target.data_url
+
+    def _secrets(self) -> Iterable[tuple[str, str]]:
+        for name in _CALLED:
+            if getattr(self.settings, name) is not None:
+                yield name, self.settings.secret(name).reveal()
+
+    def _masked(self, text: str) -> str:
+        for _, secret in self._secrets():
+            for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1]):
+                text = text.replace(form, MASK)
+        return text
+
+    def _shown(self, body: bytes) -> str:
+        text = self._masked(body[:20_000].decode("utf-8", "replace"))
+        return " ".join(text[:_SHOWN].split())
+
+    def _told(self, name: str, text: str) -> str:
+        text = self._shown(text.encode("utf-8", "replace"))
+        return f"{name}: {text}" if text else name
+
+    def _region_of_key(self, ask: _Ask) -> str | None:
+        """Return the other region that the key's ending names, as some integration keys' do."""
+        ending = self.settings.secret(ask.secret).reveal().rpartition(".")[2]
+        is_other = ending in REGIONS and ending != self.target.region
+        return ending if ask.secret == "integration_key" and is_other else None
+
+    def close(self) -> None:
+        """End the thread; what is under way is cancelled. Can be called twice."""
+        self._finalize.detach()
+        self._thread.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Client({self.target}{', closed' if self._thread.is_closed else ''})"
+
+
+class _LoopThread:
+    """A daemon thread with an event loop, started when it is first needed."""
+
+    def __init__(self, https: dict[Host, httpx.AsyncClient]) -> None:
+        self.is_closed = False
+        self._https = https
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._is_ready = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        try:
+            if os.getpid() != self._pid:
+                raise _forked()
+            with self._lock:
+                if self.is_closed:
+                    raise _closed()
+                return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
+        except ClientError:
+            coroutine.close()
+            raise
+
+    def ensure_other(self, verb: str) -> None:
+        """Raise where this is the loop's own thread, which would wait for itself."""
+        if threading.current_thread() is self._thread:
+            raise ClientError(
+                f"{verb} was called on the client's own thread, and would wait for itself for ever. Expected another "
+                f"thread, or `await` in place of {verb}. Hint: await client.request(…)."
+            )
+
+    def close(self) -> None:
+        if os.getpid() != self._pid:  # the thread is the parent's, and perhaps the lock is held there
+            return
+        with self._lock:
+            self.is_closed = True
+            thread = self._thread
+        if thread is None:
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._end.set)
+        except RuntimeError:  # its loop is closed already
+            return
+        if thread is not threading.current_thread():
+            thread.join(_CLOSE_S)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="pendosync-client", daemon=True)
+            self._thread.start()
+            self._is_ready.wait()
+        return self._loop
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            runner.run(self._live())
+
+    async def _live(self) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        self._is_ready.set()
+        await self._end.wait()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for http in self._https.values():
+            await http.aclose()
+
+
+class _AuthTransport(httpx.AsyncBaseTransport):
+    """Puts the secret into a copy of the request, so that the request which others see never holds it."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, settings: Settings) -> None:
+        self._inner = inner
+        self._settings = settings
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._inner.handle_async_request(self._with_secret(request))
+
+    def _with_secret(self, request: httpx.Request) -> httpx.Request:
+        name = request.extensions[_SECRET]
+        url, headers, secret = request.url, request.headers.copy(), self._settings.secret(name).reveal()
+        if name == "app_key":
+            path = url.raw_path.replace(MASK.encode(), quote(secret, safe="").encode())
+            url = url.copy_with(raw_path=path)
+        else:
+            headers[KEY_HEADER] = secret
+        return httpx.Request(
+            request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
+        )
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One request as people may see it."""
+
+    method: str
+    path: str
+    host: Host
+    body: bytes | None = field(repr=False)
+
+    @property
+    def secret(self) -> str:
+        """Which of the three secrets it needs."""
+        if self.host == "api":
+            return "integration_key"
+        return "app_key" if self.path.startswith("/data/segmentio/") else "track_secret"
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+async def _gather(function: Callable[[A], Coroutine[Any, Any, T]], arguments: Iterable[A]) -> list[T]:
+    tasks = [asyncio.ensure_future(function(argument)) for argument in arguments]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _proxy_of(url: str) -> str | None:
+    """Return the proxy that the environment names for *url*; this machine is always reached directly."""
+    host = urlsplit(url).hostname or ""
+    if host in ("127.0.0.1", "::1", "localhost") or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(urlsplit(url).scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy or None
+
+
+def _error_of(error: Exception) -> type[RemoteError]:
+    return next(ERROR_OF[one] for one in type(error).__mro__ if one in ERROR_OF)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+# --- sentences ---------------------------------------------------------------------------------------------------
+
+
+def _closed() -> ClientError:
+    return ClientError(
+        "The client is closed. Expected an open one. Hint: client = open_client(settings), and close it last."
+    )
+
+
+def _forked() -> ClientError:
+    return ClientError(
+        "The client was opened in another process, and its thread did not come along. Expected each process to open "
+        "its own. Hint: open_client(Settings.from_env()) in the worker."
+    )
+
+
+def _quoted(shown: str) -> str:
+    return f": {shown!r}" if shown else " (an empty body)"
+
+
+def _after(tries: int) -> str:
+    return f", after {tries} tries" if tries > 1 else ""
+
+
+def _no_answer(kind: type[RemoteError], ask: _Ask, target: Target, told: str, tries: int) -> RemoteError:
+    where = urlsplit(target.api_url if ask.host == "api" else target.data_url).netloc
+    if issubclass(kind, UnreachableError):
+        happened = f"{where} can't be reached for {ask} ({told}){_after(tries)}. Nothing was sent."
+        hint = f"check the network, proxy and VPN, and the region ({target.region!r})."
+    elif issubclass(kind, NoAnswerError):
+        happened = (
+            f"{ask} got no whole answer from {where} ({told}){_after(tries)}: it may or may not be done."
+        )
+        hint = "try again, or give it longer: open_client(settings, timeout_s=…)."
+    elif issubclass(kind, AnswerError):
+        happened = f"The answer of {where} to {ask} can't be read ({told})."
+        hint = "check that no proxy answers in Pendo's place."
+    else:
+        happened = f"{ask} can't be sent ({told})."
+        hint = "an id may be too long for a path, or hold what no path can."
+    return kind(f"{happened} Expected an answer in HTTP. Hint: {hint}", method=ask.method, path=ask.path)
+
+
+def _redirected(ask: _Ask, target: Target, status: int, to: str) -> AnswerError:
+    return AnswerError(
+        f"{ask} was answered with {status}, a redirect to {to or 'nowhere'}; keys are not carried elsewhere. Expected an "
+        f"answer from {target}. Hint: check the region, and that no proxy asks for a sign-in.",
+        method=ask.method,
+        path=ask.path,
+        status=status,
+    )
+
+
+def _key_refused(ask: _Ask, target: Target, status: int, shown: str, region: str | None) -> KeyRefusedError:
+    tries = "; check_access(client) tries both" if ask.secret == "integration_key" else ""
+    hint = f"compare key and region with Pendo's own pages{tries}."
+    if region:
+        hint = f"its ending names region {region!r}: Settings(region={region!r})."
+    return KeyRefusedError(
+        f"{target} refused the first call, {ask} ({status}){_quoted(shown)}: key or region. Expected the "
+        f"{_CALLED[ask.secret]} of a subscription in region {target.region!r}. Hint: {hint}",
+        method=ask.method,
+        path=ask.path,
+        status=status,
+    )
+
+
+_REFUSALS: Final = MappingProxyType(
+    {
+        400: "check the fields' names and the values' types; Pendo refuses the whole request.",
+        401: "the key is not taken; check_access(client) tries it.",
+        403: "the key may lack write access: check_access(client) says.",
+        404: "404 stands for 'does not exist' and for 'no access'; check kind, group and id.",
+        408: "it ran over Pendo's five minutes: plan with a smaller batch_size.",
+        409: "another write is under way; try again in a minute.",
+        413: "the request is too large: plan with a smaller batch_size.",
+        429: "ask for less a second: Settings(api_pace=Pace(max_per_second=2, max_at_once=1)).",
+    }
+)
+
+
+def _refused(ask: _Ask, status: int, shown: str, tries: int, retry_after_s: float | None) -> RemoteError:
+    kind: type[RemoteError] = RefusedError
+    happened, hint = "refused", _REFUSALS.get(status, "what Pendo says of it is all there is to go by.")
+    if status in (408, 409, 425, 429):
+        kind, happened = BusyError, "was too busy for"
+    elif status >= 500:
+        kind, happened, hint = BrokenError, "failed on", "try again in a while."
+    elif not 400 <= status < 500:
+        kind, happened = AnswerError, "gave no usual status to"
+    wait = f", and asks to wait {retry_after_s:g} s" if retry_after_s else ""
+    return kind(
+        f"Pendo {happened} {ask} ({status}){_after(tries)}{_quoted(shown)}{wait}. Expected a 2xx. Hint: {hint}",
+        method=ask.method,
+        path=ask.path,
+        status=status,
+        retry_after_s=retry_after_s,
+    )

@@ -1,0 +1,493 @@
+"""What Pendo holds: reading fields and values, and whether the key is right."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Mapping as AbstractMapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import chain
+from math import inf, isfinite
+from types import MappingProxyType, NoneType
+from typing import Any, Final
+from urllib.parse import quote
+
+import polars as pl
+
+from pendosync.client import Answer, Client
+from pendosync.errors import FrameError, KeyRefusedError, MappingError, RefusedError
+from pendosync.frames import (
+    DTYPES,
+    FIELDS,
+    KINDS,
+    VALUES,
+    FieldType,
+    Kind,
+    ensure_frame,
+    field_names,
+    type_of,
+)
+from pendosync.mapping import WRITABLE_GROUPS, Mapping
+
+SINGLE_READS: Final = 200
+"""Up to so many ids are read one by one. Source: the design; at 5 requests a second they take 40 s."""
+
+PAGE_SIZE: Final = 100_000
+"""Rows in a page of the aggregation. Source: a public client asks for as many (read 2026-11-23)."""
+
+_TYPES: Final[AbstractMapping[str, FieldType]] = MappingProxyType(
+    {
+        "string": "text",
+        "time": "date",
+        "boolean": "boolean",
+        "integer": "integer",
+        "float": "float",
+        "number": "float",
+        "list": "list",
+    }
+)
+_to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_MS: Final = -62_135_596_800_000  # 0001-01-01
+_LAST_MS: Final = 253_402_300_799_999  # 9999-12-31, its last millisecond
+_ISO: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3}0*)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
+
+
+def fetch_fields(client: Client, /, *, kind: Kind) -> pl.DataFrame:
+    """Return the fields that Pendo knows, deleted and hidden ones too.
+
+    Args:
+        client: where Pendo is read.
+        kind: `visitor` or `account`.
+
+    Returns:
+        FIELDS frame (a row per field), in Pendo's order. A field is writable in the groups `custom` and `agent`, if
+        it is neither calculated nor deleted; `type` is null where Pendo names none of its types.
+
+    Raises:
+        MappingError: no such kind.
+        RemoteError: Pendo can't be read.
+
+    Source: `GET /api/v1/metadata/schema/{kind}` as public clients read it; read-only groups as Pendo's public API
+    reference has them, read 2026-11-23.
+    """
+    _ensure_kind(kind)
+    answer = client.call(client.request, "GET", f"/api/v1/metadata/schema/{kind}")
+    groups = answer.json()
+    if not isinstance(groups, dict):
+        raise answer.unreadable("no object of groups", expected="groups of fields")
+    rows = [
+        _field_row(kind, group, key, told)
+        for group, fields in groups.items()
+        if isinstance(fields, dict)
+        for key, told in fields.items()
+        if isinstance(told, dict)
+    ]
+    return pl.DataFrame(rows, schema=FIELDS, orient="row")
+
+
+def fetch_values(
+    client: Client,
+    mapping: Mapping,
+    /,
+    *,
+    ids: Iterable[str] | pl.Series | None = None,
+    like: pl.DataFrame | None = None,
+    single_reads: int = SINGLE_READS,
+    page_size: int = PAGE_SIZE,
+) -> pl.DataFrame:
+    """Return what Pendo holds in the fields of *mapping*, each of its field's type.
+
+    An id that Pendo does not know is left out. A held value of another type leaves null and stands in `raw`.
+
+    Args:
+        client: where Pendo is read.
+        mapping: names kind, group and fields.
+        ids: of whom; those of *like*, or all that Pendo knows, when left out.
+        like: VALUES, whose ids, fields and types are taken, as they come from `map_traits`. Left out, a field's type
+            is its trait's, else the one in Pendo's schema (one request more), else text.
+        single_reads: up to so many ids are read by one request each; more by paging through all.
+        page_size: rows in a page.
+
+    Returns:
+        VALUES frame (0 to n rows); `row` is the position in this frame.
+
+    Raises:
+        FrameError: ids that are no texts, or a column of *like* that no field type fits.
+        RemoteError: Pendo can't be read, or a page does not go on where the one before ended.
+
+    Cost: one request an id, or one a page, about a second each to read its rows into columns.
+    """
+    types = _types_in(like) if like is not None else _types_of(client, mapping)
+    if ids is None and like is not None:
+        ids = like["id"]
+    return fetch_typed(
+        client,
+        kind=mapping.kind,
+        group=mapping.group,
+        types=types,
+        ids=ids,
+        single_reads=single_reads,
+        page_size=page_size,
+    )
+
+
+def fetch_typed(
+    client: Client,
+    /,
+    *,
+    kind: Kind,
+    group: str,
+    types: AbstractMapping[str, FieldType],
+    ids: Iterable[str] | pl.Series | None = None,
+    single_reads: int = SINGLE_READS,
+    page_size: int = PAGE_SIZE,
+) -> pl.DataFrame:
+    """Return what Pendo holds in some fields of one group; `fetch_values` without a mapping.
+
+    What is taken as a type's value: text, JSON texts · boolean, true and false · integer, whole numbers of 64 bit,
+    also written 5.0 · float, any number that a double holds exactly · date, whole epoch milliseconds, or ISO 8601
+    text with an offset and at most milliseconds, in the years 1 to 9999 · list, arrays of texts.
+
+    Args:
+        client: where Pendo is read.
+        kind: `visitor` or `account`.
+        group: one of Pendo's metadata groups.
+        types: field → type.
+        ids, single_reads, page_size: as in `fetch_values`.
+
+    Returns:
+        VALUES frame (0 to n rows): in the order of *ids* where they are read one by one, else in Pendo's.
+
+    Raises:
+        MappingError, FrameError, RemoteError: as in `fetch_values`.
+    """
+    _ensure_kind(kind)
+    asked = None if ids is None else _asked_ids(ids)
+    if asked is not None and len(asked) <= single_reads:
+        pages = _read_each(client, kind, asked)
+    else:
+        pages = _read_pages(client, kind, page_size, None if asked is None else set(asked))
+    frames = [_values_frame(ids_, records, group, types) for ids_, records in pages]
+    empty = _values_frame([], [], group, types)
+    return pl.concat([empty, *frames]).with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"))
+
+
+def check_access(client: Client, /) -> str:
+    """Return one sentence that says whether key and region are right, and whether the key may write.
+
+    Args:
+        client: with the key in question.
+
+    Raises:
+        SettingsError: no integration key is set.
+        RemoteError: Pendo can't be reached, or does not answer as it should; a refused key is no error here.
+
+    Source: `GET /api/v1/token/verify` as public clients read it, read 2026-11-23.
+    """
+    where = client.target
+    try:
+        answer = client.call(client.request, "GET", "/api/v1/token/verify")
+    except RefusedError as error:
+        if not isinstance(error, KeyRefusedError) and error.status not in (401, 403):
+            raise
+        return _refusal(where)
+    told = answer.json()
+    if not isinstance(told, dict) or not isinstance(told.get("valid"), bool):
+        raise answer.unreadable("no word on the key", expected='{"valid": …, "writeAccess": …}')
+    if not told["valid"]:
+        return _refusal(where)
+    if told.get("writeAccess") is True:
+        return f"The integration key works for {where} and may write."
+    return (
+        f"The integration key works for {where} but is read-only: in Pendo tick 'Allow write access' under Settings > "
+        f"Integrations > Integration keys, or take another key, before you push."
+    )
+
+
+def _refusal(where: object) -> str:
+    return f"The integration key was refused by {where}: it is wrong, or it is another region's."
+
+
+def _ensure_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise MappingError.bad_choice("kind", kind, KINDS)
+
+
+def _field_row(kind: str, group: str, key: str, told: dict[str, Any]) -> tuple[Any, ...]:
+    is_deleted, is_calculated = bool(told.get("isDeleted")), bool(told.get("isCalculated"))
+    return (
+        kind,
+        group,
+        key,
+        _TYPES.get(_text_or_none(told.get("Type")) or ""),
+        _text_or_none(told.get("ElementType")),
+        _text_or_none(told.get("DisplayName")),
+        group in WRITABLE_GROUPS and not is_calculated and not is_deleted,
+        is_deleted,
+        bool(told.get("isHidden")),
+    )
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _types_in(like: pl.DataFrame) -> dict[str, FieldType]:
+    ensure_frame(like, VALUES, "like")
+    types: dict[str, FieldType] = {}
+    wrong: dict[str, str] = {}
+    for name in field_names(like):
+        known = type_of(like.schema[name])
+        if known is None:
+            wrong[name] = f"is {like.schema[name]}, which no field of Pendo holds"
+        else:
+            types[name] = known
+    if wrong:
+        raise FrameError.wrong_type("VALUES", wrong)
+    return types
+
+
+def _types_of(client: Client, mapping: Mapping) -> dict[str, FieldType]:
+    known: dict[str, FieldType] = {}
+    if any(trait.type is None for trait in mapping.each_trait):
+        fields = fetch_fields(client, kind=mapping.kind).filter(pl.col("group") == mapping.group)
+        known = {name: type_ for name, type_ in fields.select("field", "type").iter_rows() if type_}
+    return {trait.field: trait.type or known.get(trait.field, "text") for trait in mapping.each_trait}
+
+
+def _asked_ids(ids: Iterable[str] | pl.Series) -> list[str]:
+    asked = list(dict.fromkeys(ids))
+    strange = [one for one in asked if one is not None and not isinstance(one, str)]
+    if strange:
+        raise FrameError(
+            f"The ids hold {strange[0]!r}, a {type(strange[0]).__name__}. Expected texts. "
+            f"Hint: ids=values['id'], or ids=[str(one) for one in ids]."
+        )
+    return [one for one in asked if one and _is_unicode(one)]  # nobody has an empty id
+
+
+# --- from answers to records -------------------------------------------------------------------------------------
+
+_Page = tuple[list[str], list[dict[str, Any]]]
+
+
+def _read_each(client: Client, kind: Kind, ids: list[str]) -> Iterator[_Page]:
+    answers = client.call_each(partial(_read_one, client, kind), ids)
+    found = [(id_, answer) for id_, answer in zip(ids, answers, strict=True) if answer is not None]
+    yield [id_ for id_, _ in found], [_object_in(answer) for _, answer in found]
+
+
+async def _read_one(client: Client, kind: Kind, id_: str) -> Answer | None:
+    try:
+        return await client.request("GET", f"/api/v1/{kind}/{_in_path(id_)}")
+    except RefusedError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def _in_path(id_: str) -> str:
+    """Return *id_* for a path; `.` and `..` would be taken for steps in it."""
+    quoted = quote(id_, safe="")
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+
+
+def _object_in(answer: Answer) -> dict[str, Any]:
+    told = answer.json()
+    if not isinstance(told, dict) or not isinstance(told.get("metadata", {}), dict | NoneType):
+        raise answer.unreadable("no metadata", expected="an object with metadata")
+    return told
+
+
+def _read_pages(client: Client, kind: Kind, page_size: int, asked: set[str] | None) -> Iterator[_Page]:
+    last, seen = None, set[str]()
+    while True:
+        body = _encode_pipeline(kind, last, page_size)
+        answer = client.call(client.request, "POST", "/api/v1/aggregation", body=body)
+        ids, rows = _rows_in(answer, f"{kind}Id")
+        if not seen.isdisjoint(ids) or len(set(ids)) < len(ids):
+            raise answer.unreadable(
+                "ids that came before", expected="each id once, sorted, after the last one"
+            )
+        if asked is None:
+            yield ids, rows
+        else:
+            wanted = [(id_, row) for id_, row in zip(ids, rows, strict=True) if id_ in asked]
+            yield [id_ for id_, _ in wanted], [row for _, row in wanted]
+        if len(rows) < page_size:
+            return
+        last = ids[-1]
+        seen.update(ids)
+
+
+def _encode_pipeline(kind: Kind, last: str | None, page_size: int) -> bytes:
+    """Return the aggregation that gives the next page. Source: public clients, read 2026-11-23."""
+    id_key = f"{kind}Id"
+    source = {"visitors": {"identified": True}} if kind == "visitor" else {"accounts": None}
+    after = [] if last is None else [{"filter": f"{id_key}>{_to_json(last)}"}]
+    pipeline = [{"source": source}, {"sort": [id_key]}, *after, {"limit": page_size}]
+    content = {"response": {"mimeType": "application/json"}, "request": {"pipeline": pipeline}}
+    return _to_json(content).encode()
+
+
+def _rows_in(answer: Answer, id_key: str) -> _Page:
+    told = answer.json()
+    rows = told.get("results") if isinstance(told, dict) else None
+    if not isinstance(rows, list) or not set(map(type, rows)) <= {dict}:
+        raise answer.unreadable("no rows", expected='{"results": […]}')
+    ids = [row.get(id_key) for row in rows]
+    metadata = [row.get("metadata") for row in rows]
+    is_whole = set(map(type, ids)) <= {str} and set(map(type, metadata)) <= {dict, NoneType}
+    if not is_whole or not _is_unicode("".join(ids)):
+        raise answer.unreadable(f"a row without {id_key} or metadata", expected="both in each row")
+    return ids, rows
+
+
+# --- from records to columns -------------------------------------------------------------------------------------
+
+
+def _values_frame(
+    ids: Sequence[str], records: Sequence[dict[str, Any]], group: str, types: AbstractMapping[str, FieldType]
+) -> pl.DataFrame:
+    held = [_group_in(record, group) for record in records]
+    raw: dict[int, dict[str, str]] = {}
+    columns = []
+    for name, type_ in types.items():
+        column = [one.get(name) for one in held]
+        series, strangers = _typed_column(name, column, type_)
+        columns.append(series)
+        for row in strangers:
+            raw.setdefault(row, {})[name] = _encode_raw(column[row])
+    texts = [_to_json(raw[row]) if row in raw else None for row in range(len(ids))]
+    index = pl.Series("row", [None] * len(ids), dtype=VALUES["row"])
+    return pl.DataFrame(
+        [
+            index,
+            pl.Series("id", ids, dtype=VALUES["id"]),
+            pl.Series("raw", texts, dtype=VALUES["raw"]),
+            *columns,
+        ]
+    )
+
+
+def _group_in(record: dict[str, Any], group: str) -> dict[str, Any]:
+    held = (record.get("metadata") or {}).get(group)
+    return held if isinstance(held, dict) else {}
+
+
+def _typed_column(name: str, column: list[Any], type_: FieldType) -> tuple[pl.Series, list[int]]:
+    """Return the values that are of *type_*, and the rows whose value is of another."""
+    quick = _quick_column(name, column, type_)
+    if quick is not None:
+        return quick, []
+    read = _CELLS[type_]
+    cells = [None if value is None else read(value) for value in column]
+    strangers = [row for row, value in enumerate(column) if value is not None and cells[row] is None]
+    return _series(name, cells, type_), strangers
+
+
+def _quick_column(name: str, column: list[Any], type_: FieldType) -> pl.Series | None:
+    """Return the column without a look at each cell, or None where that could be wrong."""
+    if not set(map(type, column)) <= {_PLAIN[type_], NoneType}:
+        return None
+    if type_ == "list" and not set(map(type, chain.from_iterable(filter(None, column)))) <= {str}:
+        return None
+    try:
+        series = _series(name, column, type_)
+    except (
+        TypeError,
+        ValueError,
+        OverflowError,
+        pl.exceptions.PolarsError,
+    ):  # beyond 64 bit, or lone surrogates
+        return None
+    if type_ == "float":
+        return series if series.is_finite().all() else None
+    if type_ == "date":
+        return series if series.to_physical().is_between(_FIRST_MS, _LAST_MS).all() else None
+    return series
+
+
+def _series(name: str, cells: list[Any], type_: FieldType) -> pl.Series:
+    if type_ == "date":
+        return pl.Series(name, cells, dtype=pl.Int64).cast(DTYPES["date"])
+    if type_ == "list":  # by way of JSON: measured, polars takes five times as long for Python's lists
+        texts = [None if one is None else _to_json(one) for one in cells]
+        return pl.Series(name, texts, dtype=pl.String).str.json_decode(DTYPES["list"])
+    return pl.Series(name, cells, dtype=DTYPES[type_])
+
+
+def _read_text(value: Any) -> str | None:
+    return value if type(value) is str and _is_unicode(value) else None
+
+
+def _read_boolean(value: Any) -> bool | None:
+    return value if type(value) is bool else None
+
+
+def _read_integer(value: Any) -> int | None:
+    whole = int(value) if type(value) is float and value.is_integer() else value
+    return whole if type(whole) is int and -(2**63) <= whole < 2**63 else None
+
+
+def _read_float(value: Any) -> float | None:
+    if type(value) is int:
+        return float(value) if abs(value) < 2**1023 and int(float(value)) == value else None
+    return value if type(value) is float and isfinite(value) else None
+
+
+def _read_date(value: Any) -> int | None:
+    ms = _read_iso(value) if type(value) is str else _read_integer(value)
+    return ms if ms is not None and _FIRST_MS <= ms <= _LAST_MS else None
+
+
+def _read_iso(text: str) -> int | None:
+    if not _ISO.fullmatch(text):
+        return None
+    try:
+        return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _read_list(value: Any) -> list[str] | None:
+    is_list = type(value) is list and all(type(one) is str and _is_unicode(one) for one in value)
+    return value if is_list else None
+
+
+_CELLS: Final[AbstractMapping[FieldType, Callable[[Any], Any]]] = MappingProxyType(
+    {
+        "text": _read_text,
+        "boolean": _read_boolean,
+        "integer": _read_integer,
+        "float": _read_float,
+        "date": _read_date,
+        "list": _read_list,
+    }
+)
+"""Type → the reader of one value of JSON that is not null; None is no value of this type."""
+
+_PLAIN: Final[AbstractMapping[FieldType, type]] = MappingProxyType(
+    {"text": str, "boolean": bool, "integer": int, "float": float, "date": int, "list": list}
+)
+"""Type → the class that its values have where all is as it should be."""
+
+
+def _encode_raw(value: Any) -> str:
+    """Return the JSON text of *value*."""
+    if value in (inf, -inf):  # a number beyond a double, such as 1e400
+        return "1e999" if value > 0 else "-1e999"
+    text = _to_json(value)
+    return text if _is_unicode(text) else json.dumps(value, separators=(",", ":"))
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether *text* can be encoded: JSON may name halves of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
