@@ -11,8 +11,29 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "data"
 PLANS = ("free", "team", "business", "enterprise")
 REGIONS = ("EMEA", "AMER", "APAC")
-ACCOUNTS = ("acme", "globex", "initech", "umbrella", "hooli", "stark", "wayne", "wonka", "cyberdyne", "tyrell")
-USER_COLUMNS = ("user_id", "account_id", "Plan", "Seats", "Score", "On Trial", "Signed Up", "Sales Region", "shoe_size")
+ACCOUNTS = (
+    "acme",
+    "globex",
+    "initech",
+    "umbrella",
+    "hooli",
+    "stark",
+    "wayne",
+    "wonka",
+    "cyberdyne",
+    "tyrell",
+)
+USER_COLUMNS = (
+    "user_id",
+    "account_id",
+    "Plan",
+    "Seats",
+    "Score",
+    "On Trial",
+    "Signed Up",
+    "Sales Region",
+    "shoe_size",
+)
 ACCOUNT_COLUMNS = ("account_id", "plan", "seats", "MRR", "renewal", "industry")
 
 
@@ -35,7 +56,14 @@ def users() -> list[tuple[object, ...]]:
 def accounts() -> list[tuple[object, ...]]:
     """Return the ten accounts of the users."""
     return [
-        (name, PLANS[at % 4], 10 * at + 5, f"{1250.5 + 300 * at:.2f}", f"2027-{at % 12 + 1:02}-01", "software" if at % 3 else "retail")
+        (
+            name,
+            PLANS[at % 4],
+            10 * at + 5,
+            f"{1250.5 + 300 * at:.2f}",
+            f"2027-{at % 12 + 1:02}-01",
+            "software" if at % 3 else "retail",
+        )
         for at, name in enumerate(ACCOUNTS)
     ]
 

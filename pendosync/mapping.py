@@ -315,21 +315,22 @@ class Mapping:
         return f"Mapping({self.kind} by {self.id!r} → {self.group}{route}, {counted(len(names), 'trait')}: {shown}{left})"
 
     def _repr_html_(self) -> str:
+        cell = "<td style='text-align:left'>"
         rows = "".join(
-            f"<tr><td style='text-align:left'>{escape(trait.source)}</td><td>→</td>"
-            f"<td style='text-align:left'>{escape(trait.field)}</td><td>{trait.type or 'as it is'}</td>"
-            f"<td>{trait.null}</td></tr>"
+            f"<tr>{cell}{escape(trait.source)}</td><td>→</td>{cell}{escape(trait.field)}</td>"
+            f"{cell}{trait.type or 'as it is'}</td>{cell}{trait.null}</td></tr>"
             for trait in self.each_trait
         )
+        names = ("trait", "", "field", "type", "null")
+        heads = "".join(f"<th style='text-align:left'>{name}</th>" for name in names)
         left = (
-            f"<p>Left out, as no field matches: {escape(', '.join(self.left_out))}</p>"
+            f"<p>No field matches, so left out: {escape(', '.join(self.left_out))}</p>"
             if self.left_out
             else ""
         )
         return (
             f"<p><b>{self.kind}</b> by <code>{escape(self.id)}</code> → group <code>{escape(self.group)}</code>, "
-            f"route {self.route}</p><table><thead><tr><th>trait</th><th></th><th>field</th><th>type</th>"
-            f"<th>null</th></tr></thead><tbody>{rows}</tbody></table>{left}"
+            f"route {self.route}</p><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{left}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,11 +105,10 @@ def _headline(summary: Summary) -> str:
 
 
 def _requests(summary: Summary) -> str:
-    pace = "no limit" if summary.max_per_second is None else f"{summary.max_per_second:g}/s"
     size = f" of at most {summary.batch_size:,}" if summary.batch_size > 1 else ""
+    pace = "" if summary.max_per_second is None else f" at {summary.max_per_second:g}/s"
     return (
-        f"{summary.n_requests:,}{size}, {duration(summary.expected_s)} at {pace}, "
-        f"{summary.max_at_once} in flight"
+        f"{summary.n_requests:,}{size}, {duration(summary.expected_s)}{pace}, {summary.max_at_once} in flight"
     )
 
 
@@ -131,23 +131,34 @@ def _changes_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -
 
 def _row_html(row: AbstractMapping[str, Any], shown: Sequence[str]) -> str:
     tag = " <span style='font-size:11px'>new</span>" if row["action"] == "create" else ""
+    raw = json.loads(row["before_raw"] or "{}")
     cells = "".join(
-        _cell_html(row["before"][name], row["after"][name], is_changed=row["changed"][name]) for name in shown
+        _cell_html(row["before"][name], row["after"][name], raw.get(name), is_changed=row["changed"][name])
+        for name in shown
     )
     return f"<tr><td style='{_CELL}'><code>{_text(row['id'])}</code>{tag}</td>{cells}</tr>"
 
 
-def _cell_html(before: Any, after: Any, *, is_changed: bool) -> str:
+def _cell_html(before: Any, after: Any, raw: str | None, *, is_changed: bool) -> str:
+    """Show one cell; *raw* is the JSON text of a value before that is not of the field's type."""
     if not is_changed:
-        return f"<td style='{_CELL};{_MUTED}'>{_text(after)}</td>"
-    kind = "new" if before is None else "cleared" if after is None else "changed"
-    old = "" if before is None else f"<s style='{_MUTED}'>{_text(before)}</s> "
-    new = "<i>cleared</i>" if after is None else _text(after)
-    return f"<td style='{_CELL};{_TINTS[kind]}'>{old}{new}</td>"
+        return f"<td style='{_CELL};{_MUTED}'>{_text(raw if after is None else after)}</td>"
+    old = raw if before is None else before
+    kind = "new" if old is None else "cleared" if after is None else "changed"
+    sign = (
+        f"<span style='{_MUTED};font-size:11px'>new</span> "
+        if old is None
+        else f"<s style='{_MUTED}'>{_text(old)}</s> "
+    )
+    return (
+        f"<td style='{_CELL};{_TINTS[kind]}'>{sign}{'<i>cleared</i>' if after is None else _text(after)}</td>"
+    )
 
 
 def _text(value: Any, most: int = 60) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     text = value.strftime("%Y-%m-%d %H:%M") if hasattr(value, "strftime") else str(value)
     return escape(text if len(text) <= most else text[: most - 1] + "…")

@@ -78,12 +78,12 @@ def test_what_is_received_is_what_the_dry_run_showed(
 
 
 @QUIETLY
-@given(rows=TABLES, policies=POLICIES, webhook=st.booleans())
+@given(rows=TABLES, policies=POLICIES, webhook=st.booleans(), dates=st.sampled_from(["string", "time"]))
 def test_planning_again_after_a_push_gives_nothing_for_what_was_written(
-    sandbox, client, tmp_path_factory, rows, policies, webhook
+    sandbox, client, tmp_path_factory, rows, policies, webhook, dates
 ) -> None:
     sandbox.reset()
-    sandbox.switch(segmentio_dates="time")
+    sandbox.switch(segmentio_dates=dates)
     mapping = a_mapping(policies, route="webhook" if webhook else "metadata")
     plan = ps.plan_table(a_table(rows), mapping, client=client)
     if not len(plan):

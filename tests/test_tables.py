@@ -124,6 +124,7 @@ def test_a_name_with_glob_marks_is_still_a_name() -> None:
     ("values", "expected"),
     [
         (["1", "-20", "0"], "Int64"),
+        (["-0"], "Float64"),
         (["1", ""], "Int64"),
         (["007", "8"], "String"),
         (["-01"], "String"),
@@ -165,7 +166,7 @@ def test_the_last_row_counts_as_much_as_the_first() -> None:
     assert types_of("n", *["1"] * 5_000, "007") == ["String"]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.text("0127+-.eT: /naif", min_size=1, max_size=6), min_size=1, max_size=4))
 def test_no_value_of_a_csv_loses_what_was_written(texts: list[str]) -> None:
     content = "id,value\n" + "".join(f'x,"{text}"\n' for text in texts)

@@ -46,7 +46,7 @@ def _temporal(dtype: pl.Date | pl.Datetime, format: str) -> _Reading:
 
 
 _READINGS: Final = (
-    _native(pl.Int64(), r"^-?(0|[1-9][0-9]*)$"),
+    _native(pl.Int64(), r"^(0|-?[1-9][0-9]*)$"),
     _native(
         pl.Float64(),
         r"^-?((0|[1-9][0-9]{0,14})(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$|^(NaN|nan|-?[iI]nf(inity)?)$",
