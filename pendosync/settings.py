@@ -64,9 +64,15 @@ class Secret:
     def __hash__(self) -> int:
         return hash(self._text)
 
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
     def __reduce__(self) -> NoReturn:
         raise SettingsError(
-            "A secret can't be pickled or copied to another process. Expected each process to read its own "
+            "A secret can't be pickled for another process. Expected each process to read its own "
             "settings. Hint: call Settings.from_env() there."
         )
 

@@ -16,7 +16,7 @@ import pytest
 
 import pendosync as ps
 from pendosync.frames import OUTCOMES
-from pendosync.regions import Pace
+from pendosync.regions import REGIONS, Pace
 from pendosync.sandbox import Sandbox
 
 IDS = [f"u-{n:04}" for n in range(1, 41)]
@@ -381,3 +381,33 @@ def test_in_a_terminal_the_end_is_a_line(sandbox, client, journal, capsys) -> No
     assert "pendosync: 40 visitors → custom, us (127.0.0.1" in capsys.readouterr().err
     ps.push(a_plan(client, ["u-0100"]), client=client, journal=journal, show=False).wait()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("region", list(REGIONS))
+@pytest.mark.parametrize("route", ["metadata", "webhook"])
+def test_every_region_is_a_target(sandbox, journal, region: str, route: str) -> None:
+    with ps.open_client(sandbox.settings_for(region)) as client:
+        plan = a_plan(client, IDS[:3], route=route, create="unknown_ids")
+        assert str(plan.target).startswith(f"{region} (")
+        ps.push(plan, client=client, journal=journal).wait()
+    assert {request["region"] for request in sandbox.requests()} == {region}
+    group = "custom" if route == "metadata" else "segmentio"
+    assert sandbox.values("visitor", group, region=region)["u-0002"] == {"plan": "new-1", "seats": 101}
+
+
+def test_a_push_keeps_the_pace_with_all_who_share_the_key(sandbox, client, journal) -> None:
+    plan = a_plan(client, batch_size=2)
+    paced = replace(sandbox.settings, api_pace=Pace(max_per_second=10, max_at_once=4))
+    sandbox.forget_requests()
+    with ps.open_client(paced) as one, ps.open_client(paced) as other:
+        runs = [
+            ps.push(plan.select(ids=ids), client=who, journal=journal, show=False)
+            for who, ids in ((one, IDS[:20]), (other, IDS[20:]))
+        ]
+        for run in runs:
+            run.wait()
+    starts = [request["at_s"] for request in sandbox.requests()]
+    assert len(starts) == 20
+    assert (
+        max(sum(1 for at in starts if begin <= at < begin + 1) for begin in starts) <= 11
+    )  # arrival may jitter by one
