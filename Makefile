@@ -7,13 +7,14 @@ VENV := .venv
 LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check --quiet
-# ruff and mypy look at what belongs to the project; pytest's legs write what they say to build/
 RUFF := $(BIN)/ruff
+# The sessions in the documents are aligned by hand.
+FORMAT := $(RUFF) format --extend-exclude '$(VENV)*' --extend-exclude '*.md'
 BROWSER := $(wildcard tests/browser)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test lint types pytest browser lowest clean
+.PHONY: help demo lab test lint format types pytest browser lowest clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -28,8 +29,10 @@ test: lint types lowest browser pytest  ## every check; the last lines are the t
 
 lint: $(VENV)/.tests  ## ruff: lint and format
 	@$(RUFF) check . --extend-exclude '$(VENV)*'
-	@$(RUFF) format --check --quiet . --extend-exclude '$(VENV)*' \
-		|| { echo "Not formatted. Hint: $(RUFF) format ."; exit 1; }
+	@$(FORMAT) --check --quiet . || { echo "Not formatted. Hint: make format"; exit 1; }
+
+format: $(VENV)/.tests  ## ruff: bring every file into the house's form
+	@$(FORMAT) --quiet .
 
 types: $(VENV)/.tests  ## mypy, strict
 	@$(BIN)/mypy

@@ -54,7 +54,10 @@ def one_round(folder: Path) -> dict[str, float]:
         took[name] = time.perf_counter() - began
         return made
 
-    timed("polars reads both files", lambda: [pl.read_parquet(folder / f"{n}.parquet") for n in ("users", "before")])
+    timed(
+        "polars reads both files",
+        lambda: [pl.read_parquet(folder / f"{n}.parquet") for n in ("users", "before")],
+    )
     before = ps.map_traits(pl.scan_parquet(folder / "before.parquet"), MAPPING)
     values = timed("load and map", lambda: ps.map_traits(ps.load_table(folder / "users.parquet"), MAPPING))
     problems = timed("check", lambda: ps.check_values(values, mapping=MAPPING))
@@ -72,14 +75,29 @@ def report(rows: int, seconds: dict[str, list[float]]) -> None:
     """Print the table and write build/bench/plan.json."""
     medians = {name: statistics.median(took) for name, took in seconds.items()}
     floor = medians["polars reads both files"]
-    print(f"{rows:,} users × {len(FIELDS)} traits, polars {pl.__version__}; medians of {len(seconds['diff'])} rounds")
+    print(
+        f"{rows:,} users × {len(FIELDS)} traits, polars {pl.__version__}; medians of {len(seconds['diff'])} rounds"
+    )
     lines = []
     for name, median in medians.items():
         print(f"  {name:24} {median:7.2f} s   {median / floor:6.1f} × reading")
-        lines.append({"question": f"{name}, {rows} rows", "measured": round(median, 3), "target": None, "holds": True})
-    whole = sum(median for name, median in medians.items() if name not in ("polars reads both files", "digest"))
-    print(f"  {'table to bytes':24} {whole:7.2f} s   {whole / floor:6.1f} × reading   {rows / whole:,.0f} rows/s")
-    lines.append({"question": f"table to bytes, {rows} rows, seconds", "measured": round(whole, 3), "target": 10.0, "holds": whole <= 10})
+        lines.append(
+            {"question": f"{name}, {rows} rows", "measured": round(median, 3), "target": None, "holds": True}
+        )
+    whole = sum(
+        median for name, median in medians.items() if name not in ("polars reads both files", "digest")
+    )
+    print(
+        f"  {'table to bytes':24} {whole:7.2f} s   {whole / floor:6.1f} × reading   {rows / whole:,.0f} rows/s"
+    )
+    lines.append(
+        {
+            "question": f"table to bytes, {rows} rows, seconds",
+            "measured": round(whole, 3),
+            "target": 10.0,
+            "holds": whole <= 10,
+        }
+    )
     Path("build/bench").mkdir(parents=True, exist_ok=True)
     Path("build/bench/plan.json").write_text(json.dumps(lines, indent=1), encoding="utf-8")
 

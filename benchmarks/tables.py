@@ -15,7 +15,9 @@ def make_users(n: int, *, seed: int = 0) -> pl.DataFrame:
     return pl.select(
         user_id=pl.format("u-{}", at + 100_000),
         plan=_pick(spread, ["free", "basic", "pro", "enterprise"]),
-        region=pl.when(spread % 11 != 0).then(_pick(spread // 4, ["EMEA", "AMER", "APAC", "日本", "São Paulo"])),
+        region=pl.when(spread % 11 != 0).then(
+            _pick(spread // 4, ["EMEA", "AMER", "APAC", "日本", "São Paulo"])
+        ),
         email=pl.format("user.{}@example.com", spread),
         seats=pl.when(spread % 7 != 0).then(spread % 500),
         logins=spread % 10_000,
@@ -38,4 +40,6 @@ def change_some(users: pl.DataFrame, *, every: int = 1) -> pl.DataFrame:
 
 
 def _pick(number: pl.Expr, names: list[str]) -> pl.Expr:
-    return number.cast(pl.Int64).mod(len(names)).replace_strict(range(len(names)), names, return_dtype=pl.String)
+    return (
+        number.cast(pl.Int64).mod(len(names)).replace_strict(range(len(names)), names, return_dtype=pl.String)
+    )

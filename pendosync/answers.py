@@ -42,8 +42,8 @@ def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) ->
 
 
 def _read_counts(told: Any, ids: Sequence[str], kind: str, http_status: int) -> BatchResult:
-    counts = [told.get(name) for name in ("total", "updated", "failed")] if isinstance(told, dict) else [None]
-    if any(not isinstance(n, int) or isinstance(n, bool) for n in counts):
+    counts = _counts_in(told)
+    if counts is None:
         reason = "Pendo answered without counting what it wrote; it may or may not be written"
         return BatchResult("failed", reason, http_status=http_status)
     total, updated, failed = counts
@@ -65,6 +65,13 @@ def _read_counts(told: Any, ids: Sequence[str], kind: str, http_status: int) -> 
         f"{updated}, failed {failed}), so each may or may not be written.{said}"
     )
     return BatchResult("failed", reason, exceptions, http_status)
+
+
+def _counts_in(told: Any) -> tuple[int, int, int] | None:
+    match told:
+        case {"total": int(total), "updated": int(updated), "failed": int(failed)}:
+            return total, updated, failed
+    return None
 
 
 def _texts_in(told: dict[str, Any], name: str) -> list[str]:

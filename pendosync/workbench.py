@@ -12,7 +12,6 @@ from pendosync.checks import check_values, drop_blocked
 from pendosync.client import Client
 from pendosync.diffs import diff_values
 from pendosync.errors import ColumnNotFoundError, MappingError, listed
-from pendosync.frames import CHANGES
 from pendosync.mapping import Mapping
 from pendosync.plans import BATCH_SIZE, Plan, plan_changes
 from pendosync.remote import fetch_fields, fetch_values
@@ -85,6 +84,6 @@ def _with_kept(
             f"Hint: table.rename({{{taken[0]!r}: 'my_{taken[0]}'}})."
         )
     kept = collect_table(table.lazy().select(keep)).with_columns(
-        pl.int_range(pl.len(), dtype=CHANGES["row"]).alias("row")
+        pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
     )
     return changes.join(kept, on="row", how="left", maintain_order="left")
