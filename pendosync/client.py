@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import json
+import logging
 import os
 import random
 import ssl
@@ -74,6 +75,7 @@ _SHOWN: Final = 200
 _CALLED: Final = MappingProxyType(
     {"integration_key": "integration key", "app_key": "app API key", "track_secret": "track secret"}
 )
+_LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
 _SECRET: Final = "pendosync.secret"
 
 
@@ -208,7 +210,10 @@ class Client:
         self._welcome: set[Host] = set()
         self._https: dict[Host, httpx.AsyncClient] = {}
         self._thread = _LoopThread(self._https)
-        self._finalize = finalize(self, self._thread.close)
+        self._mask = _Mask(settings)
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(self._mask)
+        self._close = finalize(self, _close, self._thread, self._mask)
 
     @property
     def target(self) -> Target:
@@ -359,26 +364,15 @@ class Client:
 
     def _shared_key(self, host: Host) -> str:
         """Return the secret whose digest names the throttle that this host's requests share."""
-        secrets = dict(self._secrets())
+        secrets = dict(_secrets_of(self.settings))
         names = ("integration_key",) if host == "api" else ("app_key", "track_secret")
         return next((secrets[name] for name in names if name in secrets), "")
 
     def _base_url(self, host: Host) -> str:
         return self.target.api_url if host == "api" else self.target.data_url
 
-    def _secrets(self) -> Iterable[tuple[str, str]]:
-        for name in _CALLED:
-            if getattr(self.settings, name) is not None:
-                yield name, self.settings.secret(name).reveal()
-
-    def _masked(self, text: str) -> str:
-        for _, secret in self._secrets():
-            for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1]):
-                text = text.replace(form, MASK)
-        return text
-
     def _shown(self, body: bytes) -> str:
-        text = self._masked(body[:20_000].decode("utf-8", "replace"))
+        text = self._mask.masked(body[:20_000].decode("utf-8", "replace"))
         return " ".join(text[:_SHOWN].split())
 
     def _told(self, name: str, text: str) -> str:
@@ -393,8 +387,8 @@ class Client:
 
     def close(self) -> None:
         """End the thread; what is under way is cancelled. Can be called twice."""
-        self._finalize.detach()
-        self._thread.close()
+        self._thread.ensure_other("close")
+        self._close()
 
     def __enter__(self) -> Client:
         return self
@@ -404,6 +398,40 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client({self.target}{', closed' if self._thread.is_closed else ''})"
+
+
+class _Mask(logging.Filter):
+    """Hides the secrets in texts, and in what httpx and httpcore log: at DEBUG they show what a server echoes."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def masked(self, text: str) -> str:
+        for _, secret in _secrets_of(self._settings):
+            for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1]):
+                text = text.replace(form, MASK)
+        return text
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        masked = self.masked(text)
+        if masked != text:
+            record.msg, record.args = masked, None
+        return True
+
+
+def _secrets_of(settings: Settings) -> Iterable[tuple[str, str]]:
+    for name in _CALLED:
+        if getattr(settings, name) is not None:
+            yield name, settings.secret(name).reveal()
+
+
+def _close(thread: _LoopThread, mask: _Mask) -> None:
+    """End a client that may be gone itself already."""
+    thread.close()
+    for name in _LOGGERS:
+        logging.getLogger(name).removeFilter(mask)
 
 
 class _LoopThread:
@@ -425,7 +453,7 @@ class _LoopThread:
                 if self.is_closed:
                     raise _closed()
                 return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
-        except ClientError:
+        except BaseException:
             coroutine.close()
             raise
 
@@ -434,7 +462,7 @@ class _LoopThread:
         if threading.current_thread() is self._thread:
             raise ClientError(
                 f"{verb} was called on the client's own thread, and would wait for itself for ever. Expected another "
-                f"thread, or `await` in place of {verb}. Hint: await client.request(…)."
+                f"thread. Hint: call {verb} outside of the coroutine; inside, await client.request(…)."
             )
 
     def close(self) -> None:

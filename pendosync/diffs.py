@@ -60,7 +60,7 @@ def diff_values(
     _ensure_diffable(after, before, fields)
     if not fields:
         return empty_changes({})
-    joined = _join(after, before, fields)
+    joined = _join(after, before, fields).rechunk()
     has_raw = joined[_RAW].null_count() < joined.height
     marks = {name: _is_changed(name, clears=mapping.clears(name), has_raw=has_raw) for name in fields}
     is_new = pl.col(_KNOWN).is_null() if against == "pendo" else pl.lit(False)

@@ -302,7 +302,7 @@ def derive_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFram
     joined = rows.join(batches, on="batch", how="left", maintain_order="left").join(
         exceptions, on="at", how="left", maintain_order="left"
     )
-    return joined.select(pl.lit(run_id).alias("run_id"), *_outcome_exprs(), "http_status")
+    return joined.rechunk().select(pl.lit(run_id).alias("run_id"), *_outcome_exprs(), "http_status")
 
 
 def _outcome_exprs() -> list[pl.Expr]:

@@ -166,13 +166,14 @@ def fetch_typed(
     """
     _ensure_kind(kind)
     asked = None if ids is None else _asked_ids(ids)
-    if asked is not None and len(asked) <= single_reads:
-        pages = _read_each(client, kind, asked)
-    else:
+    pages = None if asked is None or len(asked) > single_reads else _read_each(client, kind, asked)
+    if pages is None:
         pages = _read_pages(client, kind, page_size, None if asked is None else set(asked))
     frames = [_values_frame(ids_, records, group, types) for ids_, records in pages]
     empty = _values_frame([], [], group, types)
-    return pl.concat([empty, *frames]).with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"))
+    return pl.concat([empty, *frames], rechunk=True).with_columns(
+        pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
+    )
 
 
 def check_access(client: Client, /) -> str:
@@ -274,10 +275,16 @@ def _asked_ids(ids: Iterable[str] | pl.Series) -> list[str]:
 _Page = tuple[list[str], list[dict[str, Any]]]
 
 
-def _read_each(client: Client, kind: Kind, ids: list[str]) -> Iterator[_Page]:
-    answers = client.call_each(partial(_read_one, client, kind), ids)
+def _read_each(client: Client, kind: Kind, ids: list[str]) -> Iterable[_Page] | None:
+    """Read *ids* one by one; None where Pendo forbids one, as it may those that it does not know."""
+    try:
+        answers = client.call_each(partial(_read_one, client, kind), ids)
+    except RefusedError as error:
+        if error.status == 403:
+            return None
+        raise
     found = [(id_, answer) for id_, answer in zip(ids, answers, strict=True) if answer is not None]
-    yield [id_ for id_, _ in found], [_object_in(answer) for _, answer in found]
+    return [([id_ for id_, _ in found], [_object_in(answer) for _, answer in found])]
 
 
 async def _read_one(client: Client, kind: Kind, id_: str) -> Answer | None:

@@ -54,7 +54,7 @@ def _touched(journal: Journal, run_id: str, pushed: Plan) -> pl.DataFrame:
     refused = pl.col("http_status").is_between(400, 499).fill_null(False)
     written = pl.col("status").is_in([*WRITTEN, "unknown"]) | ((pl.col("status") == "failed") & ~refused)
     told = outcomes.select("status", "http_status")
-    return pl.concat([pushed.changes, told], how="horizontal").filter(written).drop("status", "http_status")
+    return pushed.changes.hstack(told).filter(written).drop("status", "http_status").rechunk()
 
 
 def _had_value(name: str) -> pl.Expr:
@@ -77,7 +77,7 @@ def _reversed(touched: pl.DataFrame, fields: list[str], absent: str) -> pl.DataF
         )
         for name in fields
     ]
-    return touched.filter(pl.any_horizontal(list(goes_back.values()))).select(
+    back = touched.select(
         "row",
         "id",
         pl.lit("update").alias("action"),
@@ -89,6 +89,7 @@ def _reversed(touched: pl.DataFrame, fields: list[str], absent: str) -> pl.DataF
         pl.col("after_raw").alias("before_raw"),
         raw_of(raws).alias("after_raw"),
     )
+    return back.filter(pl.any_horizontal([pl.col("changed").struct.field(name) for name in fields]))
 
 
 def _cannot_undo(touched: pl.DataFrame, fields: list[str], absent: str) -> pl.DataFrame:

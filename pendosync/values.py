@@ -135,7 +135,7 @@ def _read_sources(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping) -> pl.Da
     missing = [root for root in roots if root not in names]
     if missing:
         raise ColumnNotFoundError.of(missing, names, what="The table")
-    read = collect_table(table.lazy().select(roots))
+    read = collect_table(table.lazy().select(roots)).rechunk()
     try:
         return read.select(exprs)
     except pl.exceptions.PolarsError as error:
@@ -302,15 +302,16 @@ def _raw_cells(sources: pl.DataFrame, mapped: pl.DataFrame) -> pl.Series:
     lost = [
         name
         for name in field_names(mapped)
-        if mapped.schema[name] != sources.schema[name]
-        and mapped[name].null_count() > sources[name].null_count()
+        if mapped[name].null_count() > sources[name].null_count()
     ]
     if not lost:
         return empty
     cells = pl.DataFrame([mapped[name].is_null() & sources[name].is_not_null() for name in lost])
-    return pl.concat(
-        [sources.select(lost), cells.rename(lambda name: f"{name}\0lost")], how="horizontal"
-    ).select(raw_object([(name, pl.col(f"{name}\0lost")) for name in lost]))["raw"]
+    return (
+        sources.select(lost)
+        .hstack(cells.rename(lambda name: f"{name}\0lost"))
+        .select(raw_object([(name, pl.col(f"{name}\0lost")) for name in lost]))["raw"]
+    )
 
 
 def ensure_typed(values: pl.DataFrame, *, what: str) -> None:

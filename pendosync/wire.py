@@ -1,4 +1,7 @@
-"""From changes to the bytes that travel, vectorised: the one place that builds them."""
+"""From changes to the bytes that travel, vectorised: the one place that builds them.
+
+Frames are put into one chunk before a `when`: polars 1.44 panics where the columns' chunks differ.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +120,7 @@ def encode_records(changes: pl.DataFrame, shape: Shape, /) -> pl.Series:
         record = pl.concat_str(pl.lit("{"), id_member, pl.lit(',"values":'), values, pl.lit("}"))
     else:
         record = _message(id_member, values, shape)
-    return changes.select(record.alias("record"))["record"]
+    return changes.rechunk().select(record.alias("record"))["record"]
 
 
 def encode_before(changes: pl.DataFrame, /) -> pl.Series:
@@ -131,7 +134,7 @@ def encode_before(changes: pl.DataFrame, /) -> pl.Series:
         name: cell.dt.epoch("ms") if types[name] == DTYPES["date"] else cell for name, cell in held.items()
     }
     line = pl.struct("row", "id", "action", "changed", struct_of(plain).alias("before"), "before_raw")
-    return changes.select(line.struct.json_encode().alias("before"))["before"]
+    return changes.rechunk().select(line.struct.json_encode().alias("before"))["before"]
 
 
 def _encode_cells(changes: pl.DataFrame, sent: AbstractMapping[str, pl.Expr]) -> pl.Expr:

@@ -314,7 +314,7 @@ def test_bytes_do_not_depend_on_windows(n: int, batch_size: int, window: int, ro
     whole = dry_run(plan)
     per_request = batch_size if route == "metadata" else 1
     assert whole.height == plan.n_requests == -(-n // per_request)
-    assert whole["ids"].explode().drop_nulls().to_list() == plan.changes["id"].to_list()
+    assert whole["ids"].explode(empty_as_null=True).drop_nulls().to_list() == plan.changes["id"].to_list()
     assert all(size == per_request for size in whole["ids"].list.len().to_list()[:-1])
     windows = build_requests(plan.changes, plan.shape, rows_at_a_time=window)
     assert pl.concat([REQUESTS.to_frame(), *windows]).equals(whole)

@@ -145,7 +145,9 @@ def test_ids_of_the_wrong_type_are_refused(ids: list) -> None:
 def test_a_trait_that_changes_the_number_of_rows_is_refused() -> None:
     table = pl.DataFrame({"id": ["a", "b"], "x": [[1, 2], [3, 4]]})
     with pytest.raises(MappingError, match="one value for each row"):
-        map_traits(table, Mapping("visitor", "id", [Trait(expr=pl.col("x").explode(), field="f")]))
+        map_traits(
+            table, Mapping("visitor", "id", [Trait(expr=pl.col("x").explode(empty_as_null=True), field="f")])
+        )
 
 
 def test_check_mapping_returns_the_differences() -> None:

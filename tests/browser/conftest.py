@@ -1,0 +1,28 @@
+"""One JupyterLab and one browser for all the tests here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from lab import Lab, open_lab
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests in the browser last: Playwright leaves a running event loop in its thread until it is closed."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
+
+
+@pytest.fixture(scope="session")
+def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A JupyterLab in a browser."""
+    with open_lab(tmp_path_factory.mktemp("lab"), chromium) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def _stays_on_this_machine(lab: Lab) -> Iterator[None]:
+    """No test's page asks another host, or throws an error."""
+    yield
+    assert lab.outside == []
+    assert lab.errors == []

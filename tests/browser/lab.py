@@ -1,0 +1,275 @@
+"""A JupyterLab of its own in a headless Chromium: cells are run as a person runs them, and the kernel is asked.
+
+Nothing of the machine's own Jupyter is read, and the browser finds no host but 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import nbformat
+from jupyter_client import BlockingKernelClient
+from playwright.sync_api import Locator, Page, Request, sync_playwright
+
+HOST = "127.0.0.1"
+START_S = 60
+ANSWER_S = 30
+QUIET = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
+SERVER_OPTIONS = (
+    "--no-browser",
+    "--allow-root",
+    f"--ip={HOST}",
+    "--ServerApp.port_retries=0",
+    "--ServerApp.terminals_enabled=False",
+    "--LabApp.expose_app_in_browser=True",
+    "--LabApp.news_url=",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",
+)
+BROWSER_OPTIONS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {HOST}",
+)
+RUN_CELL = """source => {
+    const notebook = jupyterapp.shell.currentWidget.content;
+    notebook.model.sharedModel.addCell({cell_type: 'code', source});
+    notebook.activeCellIndex = notebook.widgets.length - 1;
+    notebook.deselectAll();
+    void jupyterapp.commands.execute('notebook:run-cell');
+    return notebook.activeCellIndex;
+}"""
+CLEAR = """() => {
+    const model = jupyterapp.shell.currentWidget.content.model.sharedModel;
+    model.deleteCellRange(0, model.cells.length);
+}"""
+KERNEL_IDLE = """() => {
+    const panel = jupyterapp.shell.currentWidget;
+    return panel?.sessionContext?.session?.kernel?.status === 'idle';
+}"""
+NUMBERED = "index => jupyterapp.shell.currentWidget.content.widgets[index].model.executionCount !== null"
+
+
+@dataclass
+class Lab:
+    """A JupyterLab in a browser's page.
+
+    Attributes:
+        root: the folder that all of it lives in; notebooks are in `nb`.
+        outside: what the page asked of another host than this one.
+        errors: what went wrong in the page.
+    """
+
+    root: Path
+    base: str
+    token: str
+    page: Page
+    outside: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def open_notebook(self, name: str, *sources: str) -> Notebook:
+        """Write a notebook and open it, with a kernel of its own."""
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        written = nbformat.v4.new_notebook(cells=cells)
+        written.metadata["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }  # otherwise a dialog asks which kernel
+        nbformat.write(written, self.root / "nb" / name)
+        self.command("docmanager:open", {"path": name})
+        self.page.wait_for_function(
+            f"jupyterapp.shell.currentWidget?.context?.path === '{name}' && ({KERNEL_IDLE})()"
+        )
+        return Notebook(self, name)
+
+    def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:
+        """Carry out one of JupyterLab's commands, and wait until it is done."""
+        self.page.evaluate(
+            "([name, args]) => jupyterapp.commands.execute(name, args).then(() => null)",
+            [name, arguments or {}],
+        )
+
+    def set_theme(self, name: str) -> None:
+        """Switch to one of JupyterLab's themes."""
+        self.command("apputils:change-theme", {"theme": name})
+        self.page.locator(f"body[data-jp-theme-name='{name}']").wait_for()
+
+    def kernel_file(self, notebook: str) -> Path:
+        """Return the connection file of the kernel of *notebook*."""
+        with urlopen(f"{self.base}/api/sessions?token={self.token}", timeout=ANSWER_S) as answer:
+            sessions = {session["path"]: session["kernel"]["id"] for session in json.load(answer)}
+        return self.root / "runtime" / f"kernel-{sessions[notebook]}.json"
+
+
+@dataclass
+class Cell:
+    """A code cell of the notebook that is open."""
+
+    lab: Lab
+    index: int
+
+    @property
+    def outputs(self) -> Locator:
+        """What stands below it, one after the other."""
+        cell = self.lab.page.locator(".jp-Notebook .jp-Cell").nth(self.index)
+        return cell.locator(".jp-OutputArea-child:not(.jp-OutputArea-promptOverlay)")
+
+    def ended(self) -> Cell:
+        """Wait until it has run."""
+        self.lab.page.wait_for_function(NUMBERED, arg=self.index)
+        self.lab.page.wait_for_function(KERNEL_IDLE)
+        return self
+
+
+@dataclass
+class Notebook:
+    """A notebook that is open in JupyterLab."""
+
+    lab: Lab
+    name: str
+
+    def run(self, source: str) -> Cell:
+        """Add a cell at the end and run it, without waiting for it."""
+        return Cell(self.lab, self.lab.page.evaluate(RUN_CELL, source))
+
+    def clear(self) -> None:
+        """Take all cells away; the kernel keeps what it knows."""
+        self.lab.page.evaluate(CLEAR)
+
+    def interrupt(self) -> None:
+        """Press ■."""
+        self.lab.command("notebook:interrupt-kernel")
+
+    def save(self) -> dict[str, Any]:
+        """Save it, and return what is on disk then."""
+        self.lab.command("docmanager:save")
+        return json.loads((self.lab.root / "nb" / self.name).read_text(encoding="utf-8"))
+
+    def tell(self, code: str) -> None:
+        """Have the kernel execute *code* beside the page; no cell shows it."""
+        self._ask(code, {})
+
+    def ask(self, expression: str) -> Any:
+        """Return a plain value from the kernel, asked beside the page."""
+        answer = self._ask("", {"asked": expression})["asked"]
+        assert answer["status"] == "ok", answer
+        return ast.literal_eval(answer["data"]["text/plain"])
+
+    def _ask(self, code: str, expressions: dict[str, str]) -> Any:
+        kernel = BlockingKernelClient(connection_file=str(self.lab.kernel_file(self.name)))
+        kernel.load_connection_file()
+        kernel.start_channels()
+        try:
+            kernel.wait_for_ready(timeout=ANSWER_S)
+            reply = kernel.execute_interactive(
+                code, silent=True, store_history=False, user_expressions=expressions, timeout=ANSWER_S
+            )
+        finally:
+            kernel.stop_channels()
+        assert reply["content"]["status"] == "ok", reply["content"]
+        return reply["content"]["user_expressions"]
+
+
+@contextmanager
+def open_lab(root: Path, chromium: str) -> Iterator[Lab]:
+    """Start a JupyterLab in *root* and a browser that shows it; both end with the block."""
+    token = secrets.token_hex(16)
+    (root / "nb").mkdir()
+    with _server(root, token) as base, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(BROWSER_OPTIONS))
+        page = browser.new_page(viewport={"width": 1280, "height": 1400})
+        page.set_default_timeout(ANSWER_S * 1000)
+        lab = Lab(root, base, token, page)
+        _watch(lab)
+        page.goto(f"{base}/lab?token={token}&reset", wait_until="domcontentloaded")
+        page.wait_for_function("window.jupyterapp?.restored.then(() => true)", timeout=START_S * 1000)
+        lab.command("application:toggle-left-area")
+        yield lab
+        browser.close()
+
+
+def environment(root: Path) -> dict[str, str]:
+    """Return an environment in which Jupyter keeps everything in *root* and knows no key."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PENDO_", "JUPYTER"))}
+    folders = {f"JUPYTER_{name}_DIR": str(root / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    return kept | folders | {
+        "HOME": str(root),
+        "IPYTHONDIR": str(root / "ipython"),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "JUPYTERLAB_SETTINGS_DIR": str(root / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(root / "workspaces"),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }  # fmt: skip
+
+
+@contextmanager
+def _server(root: Path, token: str) -> Iterator[str]:
+    settings = root / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(json.dumps(QUIET))  # without it a question about news lies over a corner
+    port = _free_port()
+    command = [sys.executable, "-m", "jupyterlab", *SERVER_OPTIONS, f"--port={port}"]
+    command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root / 'nb'}"]
+    base = f"http://{HOST}:{port}"
+    with (root / "lab.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment(root), stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _wait_for(f"{base}/api/status?token={token}", process, root / "lab.log")
+            yield base
+        finally:
+            process.send_signal(signal.SIGTERM)  # it stops its kernels then
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end_s = time.monotonic() + START_S
+    while True:
+        try:
+            with urlopen(url, timeout=2):
+                return
+        except OSError:
+            assert process.poll() is None and time.monotonic() < end_s, log.read_text(errors="replace")
+            time.sleep(0.1)
+
+
+def _watch(lab: Lab) -> None:
+    def look(request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != HOST:
+            lab.outside.append(request.url)
+
+    lab.page.context.on("request", look)
+    lab.page.on("websocket", lambda socket: look(socket))
+    lab.page.on("pageerror", lambda error: lab.errors.append(str(error)))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,195 @@
+"""A run shows itself below its cell in JupyterLab: seen in the page, and held against what the kernel says."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from lab import Cell, Lab, Notebook, environment
+from playwright.sync_api import Locator, expect
+
+SHOTS = Path(__file__).parents[2] / "build" / "shots"
+OPEN = """
+import polars as pl
+import pendosync as ps
+
+sandbox = ps.open_sandbox()
+client = ps.open_client(sandbox.settings)
+journal = ps.open_journal()
+"""
+PLAN = """
+users = pl.DataFrame({"user_id": [f"u-{n:04}" for n in range(1, 41)], "plan": [f"tier-{n}" for n in range(40)]})
+mapping = ps.Mapping("visitor", "user_id", ["plan"])
+plan = ps.plan_table(users, mapping, client=client, batch_size=1)
+"""
+SLOW = "sandbox.misbehave('latency', seconds=0.5, times=None)"  # 40 requests, 8 at once: 2.5 s
+PUSH = "run = ps.push(plan, client=client, journal=journal)"
+WATCH = """() => {
+    const panel = jupyterapp.shell.currentWidget;
+    const last = [];
+    window.drawn = [];
+    new MutationObserver(() => panel.content.widgets.forEach((cell, index) => {
+        const bar = cell.node.querySelector('[role=progressbar]');
+        const known = bar && Number(bar.getAttribute('aria-valuenow'));
+        if (bar && known !== last[index]) {
+            last[index] = known;
+            drawn.push([index, known, panel.sessionContext.session.kernel.status]);
+        }
+    })).observe(panel.content.node, {subtree: true, childList: true, attributes: true});
+}"""
+
+
+@pytest.fixture(scope="module")
+def _opened(lab: Lab) -> Notebook:
+    notebook = lab.open_notebook("runs.ipynb")
+    notebook.tell(OPEN)
+    return notebook
+
+
+@pytest.fixture
+def notebook(_opened: Notebook) -> Iterator[Notebook]:
+    """An empty notebook whose kernel holds a plan of 40 requests that a sandbox answers slowly."""
+    _opened.clear()
+    _opened.lab.page.evaluate(WATCH)
+    _opened.tell(f"sandbox.reset()\n{PLAN}\n{SLOW}")
+    yield _opened
+    _opened.tell("sandbox.behave()")
+
+
+def view(cell: Cell) -> Locator:
+    return cell.outputs.filter(has=cell.lab.page.get_by_role("progressbar"))
+
+
+def known(cell: Cell) -> int:
+    """Return how many ids have an outcome, as the page shows it."""
+    return int(view(cell).get_by_role("progressbar").get_attribute("aria-valuenow") or 0)
+
+
+def wait_for(cell: Cell, text: str) -> None:
+    expect(view(cell)).to_contain_text(text, timeout=20_000)
+
+
+def wait_until_some_are_known(cell: Cell) -> None:
+    bar = view(cell).get_by_role("progressbar")
+    expect(bar).not_to_have_attribute("aria-valuenow", "0", timeout=20_000)
+
+
+def drawn(cell: Cell, kernel: str) -> list[int]:
+    """Return what the bar of *cell* came to show while the kernel was `idle` or `busy`."""
+    seen = cell.lab.page.evaluate("window.drawn")
+    return [known for index, known, status in seen if (index, status) == (cell.index, kernel)]
+
+
+def test_a_push_returns_at_once_and_is_redrawn_while_no_cell_runs(notebook: Notebook) -> None:
+    cell = notebook.run(PUSH).ended()
+    assert known(cell) < 40
+    wait_for(cell, "Pushed 40 visitors")
+    assert re.search(r"40\s+updated", view(cell).inner_text())
+    seen = drawn(cell, "idle")
+    assert len(seen) >= 4
+    assert seen == sorted(seen)
+    assert seen[-1] == 40
+    assert notebook.ask("(run.progress.state, run.progress.counts)") == ("done", {"updated": 40})
+
+
+def test_the_view_stays_in_its_cell_while_another_cell_runs(notebook: Notebook) -> None:
+    pushing = notebook.run(PUSH).ended()
+    wait_until_some_are_known(pushing)
+    other = notebook.run("x = 1 + 1\nx").ended()
+    assert known(pushing) < 40
+    wait_for(pushing, "Pushed 40 visitors")
+    assert other.outputs.all_inner_texts() == ["2"]
+    assert pushing.outputs.count() == 1
+
+
+def test_a_wait_blocks_and_the_view_is_redrawn_meanwhile(notebook: Notebook) -> None:
+    pushing = notebook.run(PUSH)
+    waiting = notebook.run("run.wait().height").ended()
+    assert waiting.outputs.all_inner_texts() == ["40"]
+    wait_for(pushing, "Pushed 40 visitors")
+    assert len(drawn(pushing, "busy")) >= 4
+
+
+def test_an_interrupted_wait_stops_the_run_cleanly(notebook: Notebook) -> None:
+    pushing = notebook.run(PUSH)
+    waiting = notebook.run("run.wait()")
+    wait_until_some_are_known(pushing)
+    notebook.interrupt()
+    wait_for(pushing, "cancelled")
+    assert "KeyboardInterrupt" in waiting.ended().outputs.last.inner_text()
+    assert notebook.ask("run.progress.state") == "cancelled"
+    assert_some_are_pending(notebook, pushing)
+
+
+def test_a_run_can_be_cancelled_from_another_cell(notebook: Notebook) -> None:
+    pushing = notebook.run(PUSH).ended()
+    wait_until_some_are_known(pushing)
+    notebook.run("run.cancel()").ended()
+    wait_for(pushing, "cancelled")
+    assert notebook.ask("run.progress.state") == "cancelled"
+    assert_some_are_pending(notebook, pushing)
+
+
+def assert_some_are_pending(notebook: Notebook, pushing: Cell) -> None:
+    """Each id is updated or pending, in the journal, in the sandbox and on the page."""
+    counts = notebook.ask("dict(run.outcomes['status'].value_counts().iter_rows())")
+    assert counts.keys() == {"updated", "pending"}
+    held = notebook.ask(
+        "sum(str(v.get('plan')).startswith('tier-') for v in sandbox.values('visitor', 'custom').values())"
+    )
+    assert held == counts["updated"] == known(pushing)
+    assert re.search(rf"{counts['pending']}\s+pending", view(pushing).inner_text())
+
+
+def test_a_push_at_the_end_of_a_cell_shows_one_view(notebook: Notebook) -> None:
+    cell = notebook.run("ps.push(plan, client=client, journal=journal)").ended()
+    again = notebook.run(f"{PUSH}\nrun").ended()
+    assert (cell.outputs.count(), again.outputs.count()) == (1, 1)
+    wait_for(cell, "Pushed")
+    wait_for(again, "Pushed")
+
+
+def test_a_cell_that_ends_with_a_run_shows_it_and_both_views_go_on(notebook: Notebook) -> None:
+    pushing = notebook.run(PUSH).ended()
+    wait_until_some_are_known(pushing)
+    later = notebook.run("run").ended()
+    assert 0 < known(later) < 40
+    wait_for(later, "Pushed 40 visitors")
+    wait_for(pushing, "Pushed 40 visitors")
+    assert (pushing.outputs.count(), later.outputs.count()) == (1, 1)
+
+
+def test_a_saved_notebook_holds_the_last_picture_and_no_rows(notebook: Notebook) -> None:
+    cell = notebook.run(PUSH).ended()
+    wait_for(cell, "Pushed 40 visitors")
+    assert_holds_only_the_picture(notebook.save())
+
+
+def test_an_executed_notebook_holds_the_last_picture_and_no_rows(lab: Lab) -> None:
+    path = lab.root / "executed.ipynb"
+    sources = [f"{OPEN}\n{PLAN}\n{SLOW}", PUSH, "outcomes = run.wait()", "client.close()\nsandbox.close()"]
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in sources]), path)
+    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", str(path)]
+    done = subprocess.run(
+        command, env=environment(lab.root), cwd=lab.root, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert_holds_only_the_picture(json.loads(path.read_text(encoding="utf-8")))
+
+
+def assert_holds_only_the_picture(notebook: dict[str, Any]) -> None:
+    assert "widgets" not in notebook["metadata"]
+    (output,) = [output for cell in notebook["cells"] for output in cell["outputs"]]
+    assert output["output_type"] == "display_data"
+    assert output["data"].keys() == {"text/html", "text/plain"}
+    assert "Pushed 40 visitors" in "".join(output["data"]["text/html"])
+    assert "done" in "".join(output["data"]["text/plain"])
+    text = json.dumps(output)
+    assert not re.search(r"u-\d{4}|tier-|integration-key|app-key|track-secret", text)
