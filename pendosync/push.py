@@ -200,7 +200,7 @@ class Run:
     def _ipython_display_(self) -> None:
         from pendosync.preview.run_view import show_once
 
-        show_once(self.progress)
+        show_once(self.progress, self._show)
 
     # --- below here: the loop thread -------------------------------------------------------------------------
 

@@ -5,27 +5,34 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from contextvars import Context
 from html import escape
+from threading import Lock
 from typing import Any, Final
 
+from pendosync.errors import counted
 from pendosync.frames import STATUSES, Progress
 from pendosync.reports import duration
 
+# Seen on white and on black alike (3:1 or more), and kept where a theme's own colours are not known.
 _COLOURS: Final = {
-    "updated": "#1a7f37",
-    "created": "#1a7f37",
-    "accepted": "#1f6feb",
-    "missing": "#b42318",
-    "failed": "#b42318",
-    "unknown": "#9a6700",
-    "pending": "#8b949e",
+    "updated": "#2ea043",
+    "created": "#2ea043",
+    "accepted": "#3b82f6",
+    "missing": "#e5484d",
+    "failed": "#e5484d",
+    "unknown": "#c27803",
 }
+_OTHER: Final = "#8b949e"
+_CALLED: Final = {"done": "Pushed", "cancelled": "Push cancelled:", "stopped": "Push stopped:"}
 _LINE_EVERY_S: Final = 2.0
 _BOX: Final = (
-    "border:1px solid var(--jp-border-color2,#ccc);border-radius:4px;padding:10px 12px;margin:4px 0;font-size:13px;"
-    "line-height:1.6;font-family:var(--jp-ui-font-family,sans-serif)"
+    "border:1px solid rgba(128,128,128,.4);border-radius:4px;padding:8px 12px;margin:4px 0;font-size:13px;"
+    "line-height:1.6;overflow-wrap:anywhere"
 )
-_MUTED: Final = "color:var(--jp-ui-font-color2,#666)"
+_ROW: Final = "display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 16px"
+_MUTED: Final = "opacity:.7"
 
 
 def open_run_view(progress: Progress) -> Callable[[Progress], None]:
@@ -35,17 +42,25 @@ def open_run_view(progress: Progress) -> Callable[[Progress], None]:
     a kernel. Elsewhere it is a line on stderr at the start, every two seconds, and at the end.
     """
     shell = _kernel_shell()
-    return _open_in_notebook(progress) if shell is not None else _open_in_terminal()
+    return _NotebookView(progress, shell) if shell is not None else _open_in_terminal()
 
 
-def show_once(progress: Progress) -> None:
-    """Show a run as it stands now, as the value of a notebook's cell."""
-    if _kernel_shell() is None:
+def show_once(progress: Progress, view: Callable[[Progress], None] | None = None) -> None:
+    """Show a run as the value of a notebook's cell.
+
+    Args:
+        progress: where it stands.
+        view: what `open_run_view` returned for this run: then this output is redrawn too, and the cell that the
+            view was opened in gets no second one.
+    """
+    if isinstance(view, _NotebookView):
+        view.show_again()
+    elif _kernel_shell() is None:
         print(run_line(progress))  # noqa: T201
-        return
-    from IPython.display import display
+    else:
+        from IPython.display import display
 
-    display(_bundle(progress), raw=True)
+        display(_bundle(progress), raw=True)
 
 
 def run_line(progress: Progress) -> str:
@@ -62,46 +77,52 @@ def run_line(progress: Progress) -> str:
 
 
 def run_html(progress: Progress) -> str:
-    """Return a run as HTML that needs no script: a bar, the counts, the time."""
+    """Return a run as HTML that needs no script and no theme: a bar, the counts, the time."""
     known = sum(progress.counts.values())
-    parts = "".join(_bar_part(name, n, progress.n_ids) for name, n in _ordered(progress.counts))
-    bar = (
-        f"<div role='progressbar' aria-valuemin='0' aria-valuemax='{progress.n_ids}' aria-valuenow='{known}' "
-        f"style='display:flex;height:8px;border-radius:4px;overflow:hidden;margin:6px 0;"
-        f"background:var(--jp-layout-color3,#e1e4e8)'>{parts}</div>"
+    left = progress.n_ids - known
+    counts = [_count_html(name, n) for name, n in _ordered(progress.counts)]
+    counts += [_count_html("pending" if progress.is_over else "to go", left)] if left else []
+    facts = (
+        f"{_state(progress)} · {progress.batches_done:,} of {counted(progress.n_batches, 'batch', 'batches')}"
     )
-    counts = " &nbsp; ".join(
-        f"<b style='color:{_COLOURS.get(name, 'inherit')}'>{n:,}</b> {name}"
-        for name, n in _ordered(progress.counts)
-    )
-    to_go = f" &nbsp; {progress.n_ids - known:,} to go" if known < progress.n_ids else ""
-    note = f"<div>{escape(progress.note)}</div>" if progress.note else ""
-    hint = (
-        ""
-        if progress.is_over
-        else f"<div style='{_MUTED}'>While a cell waits, interrupt (■) stops the run cleanly.</div>"
-    )
+    below = f"<div>{escape(progress.note)}</div>" if progress.note else ""
+    if not progress.is_over:
+        below += f"<div style='{_MUTED}'>While a cell waits, interrupt (■) stops the run cleanly.</div>"
     return (
-        f"<div style='{_BOX}'><b>{'Pushed' if progress.state == 'done' else 'Pushing'} {escape(progress.title)}</b> "
-        f"<code style='{_MUTED}'>run {escape(progress.run_id)}</code>{bar}"
-        f"<div>{counts}{to_go}<span style='float:right;{_MUTED}'>{escape(_state(progress))} · "
-        f"{progress.requests:,} of {progress.n_batches:,} requests</span></div>{note}{hint}</div>"
+        f"<div style='{_BOX}'>"
+        f"<div style='{_ROW}'><b>{_CALLED.get(progress.state, 'Pushing')} {escape(progress.title)}</b>"
+        f"<span style='{_MUTED}'>run {escape(progress.run_id)}</span></div>{_bar_html(progress, known)}"
+        f"<div style='{_ROW}'><span>{' '.join(counts)}</span><span style='{_MUTED}'>{escape(facts)}</span></div>"
+        f"{below}</div>"
     )
 
 
-def _open_in_notebook(progress: Progress) -> Callable[[Progress], None]:
-    from IPython.display import DisplayHandle
+class _NotebookView:
+    """One output, or several of one run, that are redrawn together."""
 
-    handle = DisplayHandle()
-    handle.display(_bundle(progress), raw=True)
-    last = [progress]
+    def __init__(self, progress: Progress, shell: Any) -> None:
+        from IPython.display import DisplayHandle
 
-    def update(now: Progress) -> None:
-        if _looks_other(now, last[0]):
-            last[0] = now
-            handle.update(_bundle(now), raw=True)
+        self._shell = shell
+        self._cell = shell.execution_count
+        self._handle = DisplayHandle()
+        self._shown = _bundle(progress)
+        self._lock = Lock()
+        self._handle.display(self._shown, raw=True)
 
-    return update
+    def __call__(self, progress: Progress) -> None:
+        now = _bundle(progress)
+        with self._lock, suppress(Exception):  # a picture that can't be drawn stops no run
+            if now != self._shown:
+                self._shown = now
+                # In an empty context the update belongs to the cell that runs now, not to the one that pushed:
+                # nbclient drops what belongs to a cell that has ended.
+                Context().run(self._handle.update, now, raw=True)
+
+    def show_again(self) -> None:
+        with self._lock:
+            if self._shell.execution_count != self._cell:
+                self._handle.display(self._shown, raw=True)
 
 
 def _open_in_terminal() -> Callable[[Progress], None]:
@@ -110,7 +131,8 @@ def _open_in_terminal() -> Callable[[Progress], None]:
     def update(now: Progress) -> None:
         if now.is_over or time.monotonic() - told_s[0] >= _LINE_EVERY_S:
             told_s[0] = time.monotonic()
-            print(f"pendosync: {run_line(now)}", file=sys.stderr, flush=True)  # noqa: T201
+            with suppress(Exception):  # stderr may be closed, or a pipe that nobody reads any more
+                print(f"pendosync: {run_line(now)}", file=sys.stderr, flush=True)  # noqa: T201
 
     return update
 
@@ -119,21 +141,14 @@ def _bundle(progress: Progress) -> dict[str, str]:
     return {"text/html": run_html(progress), "text/plain": run_line(progress)}
 
 
-def _looks_other(now: Progress, last: Progress) -> bool:
-    return (now.counts, now.state, now.note, now.requests) != (
-        last.counts,
-        last.state,
-        last.note,
-        last.requests,
-    )
-
-
 def _state(progress: Progress) -> str:
     took = duration(progress.elapsed_s)
     if progress.is_over:
-        return f"{progress.state} in {took}" if progress.state == "done" else f"{progress.state} after {took}"
-    left = f", about {duration(progress.left_s)} left" if progress.left_s is not None else ""
-    return f"{progress.state} since {took}{left}"
+        return f"{progress.state} {'in' if progress.state == 'done' else 'after'} {took}"
+    if progress.left_s is None:
+        return f"{progress.state}, {took} so far"
+    about = "about " if progress.left_s >= 1 else ""
+    return f"{progress.state}, {took} so far, {about}{duration(progress.left_s)} left"
 
 
 def _each_count(counts: Mapping[str, int]) -> list[str]:
@@ -144,8 +159,25 @@ def _ordered(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return [(name, counts[name]) for name in STATUSES if counts.get(name)]
 
 
-def _bar_part(name: str, n: int, total: int) -> str:
-    return f"<div title='{n:,} {name}' style='width:{100 * n / max(total, 1):.4g}%;background:{_COLOURS.get(name, '#8b949e')}'></div>"
+def _bar_html(progress: Progress, known: int) -> str:
+    parts = "".join(
+        f"<div title='{n:,} {name}' style='width:{100 * n / progress.n_ids:.4g}%;background:{_colour(name)}'></div>"
+        for name, n in _ordered(progress.counts)
+    )
+    return (
+        f"<div role='progressbar' aria-label='ids with an outcome' aria-valuemin='0' "
+        f"aria-valuemax='{progress.n_ids}' aria-valuenow='{known}' style='display:flex;height:8px;border-radius:4px;"
+        f"overflow:hidden;gap:1px;margin:6px 0;background:rgba(128,128,128,.3)'>{parts}</div>"
+    )
+
+
+def _count_html(name: str, n: int) -> str:
+    dot = f"display:inline-block;width:9px;height:9px;border-radius:2px;margin-right:5px;background:{_colour(name)}"
+    return f"<span style='display:inline-block;margin-right:14px'><span style='{dot}'></span><b>{n:,}</b> {name}</span>"
+
+
+def _colour(name: str) -> str:
+    return _COLOURS.get(name, _OTHER)
 
 
 def _kernel_shell() -> Any:

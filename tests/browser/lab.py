@@ -133,7 +133,7 @@ class Cell:
     def outputs(self) -> Locator:
         """What stands below it, one after the other."""
         cell = self.lab.page.locator(".jp-Notebook .jp-Cell").nth(self.index)
-        return cell.locator(".jp-OutputArea-child:not(.jp-OutputArea-promptOverlay)")
+        return cell.locator(".jp-OutputArea-output")
 
     def ended(self) -> Cell:
         """Wait until it has run."""

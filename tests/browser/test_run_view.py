@@ -175,10 +175,18 @@ def test_a_saved_notebook_holds_the_last_picture_and_no_rows(notebook: Notebook)
 def test_an_executed_notebook_holds_the_last_picture_and_no_rows(lab: Lab) -> None:
     path = lab.root / "executed.ipynb"
     sources = [f"{OPEN}\n{PLAN}\n{SLOW}", PUSH, "outcomes = run.wait()", "client.close()\nsandbox.close()"]
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in sources]), path)
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in sources]), path
+    )
     command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", str(path)]
     done = subprocess.run(
-        command, env=environment(lab.root), cwd=lab.root, capture_output=True, text=True, timeout=120, check=False
+        command,
+        env=environment(lab.root),
+        cwd=lab.root,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert_holds_only_the_picture(json.loads(path.read_text(encoding="utf-8")))
