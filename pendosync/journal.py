@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -98,12 +99,16 @@ class Journal:
         """
         with _told(self.path):
             run_id = self._new_folder()
-            folder = self.path / run_id
-            try:
-                plan.save(folder / "plan")
-            except PlanError as error:
-                raise JournalError(str(error)) from None
+        folder = self.path / run_id
+        try:
+            plan.save(folder / "plan")
             return RunRecord(run_id, folder, plan)
+        except PlanError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise JournalError(str(error)) from None
+        except JournalError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def _new_folder(self) -> str:
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)

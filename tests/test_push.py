@@ -412,3 +412,15 @@ def test_a_push_keeps_the_pace_with_all_who_share_the_key(sandbox, client, journ
     assert (
         max(sum(1 for at in starts if begin <= at < begin + 1) for begin in starts) <= 11
     )  # arrival may jitter by one
+
+
+def test_closing_the_client_ends_its_run_and_leaves_in_flight_unknown(sandbox, journal) -> None:
+    with ps.open_client(replace(sandbox.settings, api_pace=Pace(None, 1))) as client:
+        plan = a_plan(client)
+        sandbox.misbehave("latency", seconds=0.5, times=None)
+        run = ps.push(plan, client=client, journal=journal)
+        while not run.progress.requests:
+            time.sleep(0.01)
+    outcomes = run.wait(timeout_s=10)
+    assert statuses(outcomes) == {"unknown": 10, "pending": 30}
+    assert run.progress.state == "cancelled"

@@ -18,7 +18,7 @@ from pendosync.reports import duration
 # Seen on white and on black alike (3:1 or more), and kept where a theme's own colours are not known.
 _COLOURS: Final = {
     "updated": "#2ea043",
-    "created": "#2ea043",
+    "created": "#0d9488",
     "accepted": "#3b82f6",
     "missing": "#e5484d",
     "failed": "#e5484d",
@@ -70,10 +70,9 @@ def run_line(progress: Progress) -> str:
         >>> run_line(Progress("r", "3 visitors → custom", "done", 3, 1, 1, 1, {"updated": 3}, 0.5))
         '3 visitors → custom: done in under a second; 3 updated; 1 request'
     """
-    requests = f"{progress.requests:,} request{'' if progress.requests == 1 else 's'}"
     counts = ", ".join(_each_count(progress.counts)) or "nothing yet"
     note = f"; {progress.note}" if progress.note else ""
-    return f"{progress.title}: {_state(progress)}; {counts}; {requests}{note}"
+    return f"{progress.title}: {_state(progress)}; {counts}; {counted(progress.requests, 'request')}{note}"
 
 
 def run_html(progress: Progress) -> str:
@@ -83,7 +82,8 @@ def run_html(progress: Progress) -> str:
     counts = [_count_html(name, n) for name, n in _ordered(progress.counts)]
     counts += [_count_html("pending" if progress.is_over else "to go", left)] if left else []
     facts = (
-        f"{_state(progress)} · {progress.batches_done:,} of {counted(progress.n_batches, 'batch', 'batches')}"
+        f"{_state(progress)} · {progress.batches_done:,} of {counted(progress.n_batches, 'batch', 'batches')} "
+        f"in {counted(progress.requests, 'request')}"
     )
     below = f"<div>{escape(progress.note)}</div>" if progress.note else ""
     if not progress.is_over:
