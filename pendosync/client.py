@@ -284,12 +284,14 @@ class Client:
 
         Raises:
             SettingsError: the secret that this path needs is not set; nothing was sent.
-            RemoteError: one of its kinds; see there.
+            RemoteError: one of its kinds, that of the last try; but where Pendo was merely busy or out of reach then,
+                and an earlier try may have been carried out, that one's.
         """
         ask = _Ask(method, path, host, body)
         self.settings.secret(ask.secret)
         policy = self._retry if retry else Retry(attempts=1)
         give_up_at: float | None = None
+        in_doubt: RemoteError | None = None
         tries = 0
         while True:
             tries += 1
@@ -298,8 +300,13 @@ class Client:
             except RemoteError as error:
                 now, wait_s = self._clock.now(), policy.wait_s(tries, error.retry_after_s)
                 give_up_at = now + policy.total_s if give_up_at is None else give_up_at
-                if not error.retryable or tries == policy.attempts or now + wait_s > give_up_at:
+                if not error.retryable:
                     raise
+                if tries == policy.attempts or now + wait_s > give_up_at:
+                    if in_doubt is None or _leaves_doubt(error):
+                        raise
+                    raise in_doubt from error
+                in_doubt = error if _leaves_doubt(error) else in_doubt
             await self._clock.sleep(wait_s)
 
     async def _try(self, ask: _Ask, tries: int, on_try: Callable[[int], None] | None) -> Answer:
@@ -571,6 +578,13 @@ def _proxy_of(url: str) -> str | None:
 
 def _error_of(error: Exception) -> type[RemoteError]:
     return next(ERROR_OF[one] for one in type(error).__mro__ if one in ERROR_OF)
+
+
+def _leaves_doubt(error: RemoteError) -> bool:
+    """Whether the request may have been carried out."""
+    if isinstance(error, NoAnswerError):
+        return not isinstance(error, UnreachableError)
+    return isinstance(error, BrokenError) or error.status == 408
 
 
 def _refuse_constant(name: str) -> None:

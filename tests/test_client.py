@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -175,14 +176,22 @@ def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -
     assert _proxy_of("https://app.pendo.io") is None
 
 
-@pytest.mark.parametrize(("name", "value"), [("https_proxy", "ftp://x"), ("SSL_CERT_FILE", "/nowhere.pem")])
-def test_an_unusable_environment_is_told(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.setenv(name, value)
-    with open_client(settings()) as client, pytest.raises(SettingsError) as caught:
-        ask(client)
-    assert three_beats(caught.value)
+def test_an_unusable_environment_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    certificates = tmp_path / "certificates.pem"
+    certificates.write_text("none")
+    for name, value in (
+        ("SSL_CERT_FILE", str(certificates)),
+        ("https_proxy", "ftp://user:passw0rd@proxy.corp"),
+    ):
+        with monkeypatch.context() as patch:
+            for unset in ("no_proxy", "NO_PROXY"):
+                patch.delenv(unset, raising=False)
+            patch.setenv(name, value)
+            with open_client(settings(api_url="https://pendo.invalid")) as client:
+                with pytest.raises(SettingsError, match=r"for pendo\.invalid") as caught:
+                    ask(client)
+        assert three_beats(caught.value)
+        assert "passw0rd" not in str(caught.value)
 
 
 # --- what comes of it
@@ -424,6 +433,36 @@ def test_a_try_that_is_stopped_sends_nothing() -> None:
     assert len(at) == 1
 
 
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ([httpx.ReadTimeout, httpx.ConnectError], NoAnswerError),
+        ([httpx.ReadTimeout, 429], NoAnswerError),
+        ([503, httpx.ConnectError], BrokenError),
+        ([408, 429], BusyError),
+        ([httpx.ConnectError, httpx.ReadTimeout], NoAnswerError),
+        ([httpx.ReadTimeout, 503], BrokenError),
+        ([429, httpx.ConnectError], UnreachableError),
+        ([httpx.ReadTimeout, 404], RefusedError),
+    ],
+)
+def test_an_earlier_try_that_may_be_done_is_not_forgotten(
+    told: list[int | type[httpx.TransportError]], kind: type[RemoteError]
+) -> None:
+    left = list(told)
+
+    def respond(_: httpx.Request) -> httpx.Response:
+        now = left.pop(0)
+        if isinstance(now, int):
+            return httpx.Response(now)
+        raise now("gone")
+
+    with a_client(respond, retry=Retry(attempts=2)) as client, pytest.raises(RemoteError) as caught:
+        ask(client, "POST")
+    assert type(caught.value) is kind
+    assert kind is not BusyError or caught.value.status == 408
+
+
 def test_tries_count_against_the_pace() -> None:
     respond, at, clock = failing(2)
     with open_client(
@@ -500,9 +539,10 @@ def test_the_first_error_of_many_ends_the_others() -> None:
         if value == 1:
             raise KeyError(value)
         try:
-            await asyncio.sleep(60)
-        finally:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
             ended.append(value)
+            raise
 
     with a_client(httpx.Response(200)) as client, pytest.raises(KeyError):
         client.call_each(work, range(3))
@@ -625,10 +665,14 @@ def test_a_client_that_is_gone_leaves_no_thread() -> None:
 # --- what nobody ever sees
 
 
-def seen_of(error: BaseException) -> str:
-    """All that a traceback could show, the local variables of each frame included."""
-    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-    return "\n".join([*shown.format(), repr(error), str(error), repr(vars(error))])
+def seen_of_failure(client: Client, path: str, host: str) -> str:
+    """All that a failed call could show, the local variables of each frame included."""
+    try:
+        ask(client, "POST", path, host=host, body=b"x").json()
+    except PendosyncError as error:
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+        return "\n".join([*shown.format(), repr(error), repr(vars(error)), repr(client)])
+    raise AssertionError(f"{path} did not fail")
 
 
 def failures() -> Iterator[Settings]:
@@ -659,9 +703,7 @@ def test_no_key_shows_in_logs_tracebacks_or_output(
     for failing_settings in failures():
         with open_client(failing_settings, retry=Retry(attempts=2, base_s=0), timeout_s=5) as client:
             for path, host in (("/api/v1/x", "api"), (WEBHOOK, "data"), ("/data/track", "data")):
-                with pytest.raises(PendosyncError) as caught:
-                    ask(client, "POST", path, host=host, body=b"x").json()
-                texts += [seen_of(caught.value), repr(client)]
+                texts.append(seen_of_failure(client, path, host))
     out, err = capfd.readouterr()
     logged = [f"{record.getMessage()} {record.args}" for record in caplog.records]
     assert any("httpcore" in record.name for record in caplog.records)

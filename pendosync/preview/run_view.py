@@ -25,6 +25,7 @@ _COLOURS: Final = {
     "unknown": "#c27803",
 }
 _OTHER: Final = "#8b949e"
+_GOOD: Final = {"updated", "created", "accepted"}
 _CALLED: Final = {"done": "Pushed", "cancelled": "Push cancelled:", "stopped": "Push stopped:"}
 _LINE_EVERY_S: Final = 2.0
 _BOX: Final = (
@@ -86,8 +87,7 @@ def run_html(progress: Progress) -> str:
         f"in {counted(progress.requests, 'request')}"
     )
     below = f"<div>{escape(progress.note)}</div>" if progress.note else ""
-    if not progress.is_over:
-        below += f"<div style='{_MUTED}'>While a cell waits, interrupt (■) stops the run cleanly.</div>"
+    below += f"<div style='{_MUTED}'>{hint}</div>" if (hint := _hint(progress)) else ""
     return (
         f"<div style='{_BOX}'>"
         f"<div style='{_ROW}'><b>{_CALLED.get(progress.state, 'Pushing')} {escape(progress.title)}</b>"
@@ -149,6 +149,12 @@ def _state(progress: Progress) -> str:
         return f"{progress.state}, {took} so far"
     about = "about " if progress.left_s >= 1 else ""
     return f"{progress.state}, {took} so far, {about}{duration(progress.left_s)} left"
+
+
+def _hint(progress: Progress) -> str:
+    if not progress.is_over:
+        return "run.cancel() stops the run cleanly; so does interrupting (■) a cell that waits for it."
+    return "run.outcomes says what became of each id, and why." if progress.counts.keys() - _GOOD else ""
 
 
 def _each_count(counts: Mapping[str, int]) -> list[str]:

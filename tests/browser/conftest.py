@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from lab import Lab, open_lab
@@ -10,7 +11,7 @@ from lab import Lab, open_lab
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests in the browser last: Playwright leaves a running event loop in its thread until it is closed."""
-    items.sort(key=lambda item: "browser" in item.path.parts)
+    items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from urllib.request import urlopen
 
 import nbformat
 from jupyter_client import BlockingKernelClient
-from playwright.sync_api import Locator, Page, Request, sync_playwright
+from playwright.sync_api import Locator, Page, Request, WebSocket, sync_playwright
 
 HOST = "127.0.0.1"
 START_S = 60
@@ -113,7 +113,8 @@ class Lab:
     def set_theme(self, name: str) -> None:
         """Switch to one of JupyterLab's themes."""
         self.command("apputils:change-theme", {"theme": name})
-        self.page.locator(f"body[data-jp-theme-name='{name}']").wait_for()
+        self.page.locator(f"body[data-jp-theme-name='{name}']").wait_for(state="attached")
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     def kernel_file(self, notebook: str) -> Path:
         """Return the connection file of the kernel of *notebook*."""
@@ -253,18 +254,19 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
             with urlopen(url, timeout=2):
                 return
         except OSError:
-            assert process.poll() is None and time.monotonic() < end_s, log.read_text(errors="replace")
+            if process.poll() is not None or time.monotonic() > end_s:
+                raise AssertionError(log.read_text(errors="replace")) from None
             time.sleep(0.1)
 
 
 def _watch(lab: Lab) -> None:
-    def look(request: Request) -> None:
+    def look(request: Request | WebSocket) -> None:
         parts = urlsplit(request.url)
         if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != HOST:
             lab.outside.append(request.url)
 
     lab.page.context.on("request", look)
-    lab.page.on("websocket", lambda socket: look(socket))
+    lab.page.on("websocket", look)
     lab.page.on("pageerror", lambda error: lab.errors.append(str(error)))
 
 

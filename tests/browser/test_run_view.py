@@ -25,11 +25,11 @@ client = ps.open_client(sandbox.settings)
 journal = ps.open_journal()
 """
 PLAN = """
-users = pl.DataFrame({"user_id": [f"u-{n:04}" for n in range(1, 41)], "plan": [f"tier-{n}" for n in range(40)]})
+ids = [f"u-{n:04}" for n in range(1, 161)]
+users = pl.DataFrame({"user_id": ids, "plan": [f"tier-{n}" for n in range(160)]})
 mapping = ps.Mapping("visitor", "user_id", ["plan"])
-plan = ps.plan_table(users, mapping, client=client, batch_size=1)
+plan = ps.plan_table(users, mapping, client=client, batch_size=2)
 """
-SLOW = "sandbox.misbehave('latency', seconds=0.5, times=None)"  # 40 requests, 8 at once: 2.5 s
 PUSH = "run = ps.push(plan, client=client, journal=journal)"
 WATCH = """() => {
     const panel = jupyterapp.shell.currentWidget;
@@ -45,6 +45,35 @@ WATCH = """() => {
     })).observe(panel.content.node, {subtree: true, childList: true, attributes: true});
 }"""
 
+# Each text and each bare mark of a view, with its contrast to what lies under it.
+CONTRASTS = """view => {
+    const parts = css => { const [r, g, b, a = 1] = css.match(/[\\d.]+/g).map(Number); return [[r, g, b], a]; };
+    const over = (upper, lower, alpha) => upper.map((c, i) => c * alpha + lower[i] * (1 - alpha));
+    const light = colour => colour.map(c => c / 255)
+        .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const ratio = (one, other) => {
+        const [low, high] = [light(one), light(other)].sort((a, b) => a - b);
+        return (high + 0.05) / (low + 0.05);
+    };
+    const ground = node => {
+        if (!node) return [255, 255, 255];
+        const [colour, alpha] = parts(getComputedStyle(node).backgroundColor);
+        return over(colour, ground(node.parentElement), alpha);
+    };
+    const opacity = node => node ? Number(getComputedStyle(node).opacity) * opacity(node.parentElement) : 1;
+    const found = [];
+    for (const node of view.querySelectorAll('*')) {
+        const [colour, alpha] = parts(getComputedStyle(node).color);
+        const text = [...node.childNodes].filter(n => n.nodeType === 3).map(n => n.data.trim()).join('');
+        const under = ground(node);
+        if (text) found.push([text, ratio(over(colour, under, alpha * opacity(node)), under)]);
+        else if (!node.children.length && !node.textContent && node.style.background)
+            found.push(['', ratio(under, ground(view))]);
+    }
+    return found;
+}"""
+
 
 @pytest.fixture(scope="module")
 def _opened(lab: Lab) -> Notebook:
@@ -55,12 +84,17 @@ def _opened(lab: Lab) -> Notebook:
 
 @pytest.fixture
 def notebook(_opened: Notebook) -> Iterator[Notebook]:
-    """An empty notebook whose kernel holds a plan of 40 requests that a sandbox answers slowly."""
+    """An empty notebook whose kernel holds a plan of 160 ids in 80 requests."""
     _opened.clear()
     _opened.lab.page.evaluate(WATCH)
-    _opened.tell(f"sandbox.reset()\n{PLAN}\n{SLOW}")
+    _opened.tell(f"run = sandbox.reset()\n{PLAN}")
     yield _opened
-    _opened.tell("sandbox.behave()")
+    _opened.tell("sandbox.behave()\nif run: run.cancel()")
+
+
+def slowly(seconds: float) -> str:
+    """Return the code that makes a push take ten times *seconds*: 80 requests, 8 at once."""
+    return f"sandbox.misbehave('latency', seconds={seconds}, times=None)"
 
 
 def view(cell: Cell) -> Locator:
@@ -88,36 +122,40 @@ def drawn(cell: Cell, kernel: str) -> list[int]:
 
 
 def test_a_push_returns_at_once_and_is_redrawn_while_no_cell_runs(notebook: Notebook) -> None:
+    notebook.tell(slowly(0.3))
     cell = notebook.run(PUSH).ended()
-    assert known(cell) < 40
-    wait_for(cell, "Pushed 40 visitors")
-    assert re.search(r"40\s+updated", view(cell).inner_text())
+    assert known(cell) < 160
+    wait_for(cell, "Pushed 160 visitors")
+    assert re.search(r"160\s+updated", view(cell).inner_text())
     seen = drawn(cell, "idle")
     assert len(seen) >= 4
     assert seen == sorted(seen)
-    assert seen[-1] == 40
-    assert notebook.ask("(run.progress.state, run.progress.counts)") == ("done", {"updated": 40})
+    assert seen[-1] == 160
+    assert notebook.ask("(run.progress.state, run.progress.counts)") == ("done", {"updated": 160})
 
 
 def test_the_view_stays_in_its_cell_while_another_cell_runs(notebook: Notebook) -> None:
+    notebook.tell(slowly(0.3))
     pushing = notebook.run(PUSH).ended()
     wait_until_some_are_known(pushing)
     other = notebook.run("x = 1 + 1\nx").ended()
-    assert known(pushing) < 40
-    wait_for(pushing, "Pushed 40 visitors")
+    assert known(pushing) < 160
+    wait_for(pushing, "Pushed 160 visitors")
     assert other.outputs.all_inner_texts() == ["2"]
     assert pushing.outputs.count() == 1
 
 
 def test_a_wait_blocks_and_the_view_is_redrawn_meanwhile(notebook: Notebook) -> None:
+    notebook.tell(slowly(0.3))
     pushing = notebook.run(PUSH)
     waiting = notebook.run("run.wait().height").ended()
-    assert waiting.outputs.all_inner_texts() == ["40"]
-    wait_for(pushing, "Pushed 40 visitors")
+    assert waiting.outputs.all_inner_texts() == ["160"]
+    wait_for(pushing, "Pushed 160 visitors")
     assert len(drawn(pushing, "busy")) >= 4
 
 
 def test_an_interrupted_wait_stops_the_run_cleanly(notebook: Notebook) -> None:
+    notebook.tell(slowly(0.8))
     pushing = notebook.run(PUSH)
     waiting = notebook.run("run.wait()")
     wait_until_some_are_known(pushing)
@@ -129,6 +167,7 @@ def test_an_interrupted_wait_stops_the_run_cleanly(notebook: Notebook) -> None:
 
 
 def test_a_run_can_be_cancelled_from_another_cell(notebook: Notebook) -> None:
+    notebook.tell(slowly(0.8))
     pushing = notebook.run(PUSH).ended()
     wait_until_some_are_known(pushing)
     notebook.run("run.cancel()").ended()
@@ -157,24 +196,30 @@ def test_a_push_at_the_end_of_a_cell_shows_one_view(notebook: Notebook) -> None:
 
 
 def test_a_cell_that_ends_with_a_run_shows_it_and_both_views_go_on(notebook: Notebook) -> None:
+    notebook.tell(slowly(0.3))
     pushing = notebook.run(PUSH).ended()
     wait_until_some_are_known(pushing)
     later = notebook.run("run").ended()
-    assert 0 < known(later) < 40
-    wait_for(later, "Pushed 40 visitors")
-    wait_for(pushing, "Pushed 40 visitors")
+    assert 0 < known(later) < 160
+    wait_for(later, "Pushed 160 visitors")
+    wait_for(pushing, "Pushed 160 visitors")
     assert (pushing.outputs.count(), later.outputs.count()) == (1, 1)
 
 
 def test_a_saved_notebook_holds_the_last_picture_and_no_rows(notebook: Notebook) -> None:
     cell = notebook.run(PUSH).ended()
-    wait_for(cell, "Pushed 40 visitors")
+    wait_for(cell, "Pushed 160 visitors")
     assert_holds_only_the_picture(notebook.save())
 
 
 def test_an_executed_notebook_holds_the_last_picture_and_no_rows(lab: Lab) -> None:
     path = lab.root / "executed.ipynb"
-    sources = [f"{OPEN}\n{PLAN}\n{SLOW}", PUSH, "outcomes = run.wait()", "client.close()\nsandbox.close()"]
+    sources = [
+        f"{OPEN}\n{PLAN}\n{slowly(0.1)}",
+        PUSH,
+        "outcomes = run.wait()",
+        "client.close()\nsandbox.close()",
+    ]
     nbformat.write(
         nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in sources]), path
     )
@@ -197,7 +242,29 @@ def assert_holds_only_the_picture(notebook: dict[str, Any]) -> None:
     (output,) = [output for cell in notebook["cells"] for output in cell["outputs"]]
     assert output["output_type"] == "display_data"
     assert output["data"].keys() == {"text/html", "text/plain"}
-    assert "Pushed 40 visitors" in "".join(output["data"]["text/html"])
+    assert "Pushed 160 visitors" in "".join(output["data"]["text/html"])
     assert "done" in "".join(output["data"]["text/plain"])
     text = json.dumps(output)
     assert not re.search(r"u-\d{4}|tier-|integration-key|app-key|track-secret", text)
+
+
+def test_views_are_readable_in_a_light_and_a_dark_theme(notebook: Notebook) -> None:
+    lab = notebook.lab
+    notebook.run("mapping").ended()
+    notebook.run("plan").ended()
+    notebook.tell("sandbox.misbehave('fail_records', times=9)")
+    failing = notebook.run(PUSH).ended()
+    wait_for(failing, "failed")
+    wait_for(failing, "Pushed 160 visitors")
+    notebook.tell(slowly(1.2))
+    going_on = notebook.run(PUSH).ended()
+    wait_until_some_are_known(going_on)
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        lab.set_theme(theme)
+        lab.page.screenshot(path=SHOTS / f"{theme}.png")
+        for cell in (failing, going_on):
+            contrasts = view(cell).evaluate(CONTRASTS)
+            assert len(contrasts) > 8
+            assert [(text, ratio) for text, ratio in contrasts if ratio < (4.5 if text else 3)] == []
+    assert notebook.ask("run.progress.is_over") is False
