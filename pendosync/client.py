@@ -6,46 +6,40 @@ import asyncio
 import concurrent.futures
 import json
 import logging
-import os
 import random
 import ssl
-import threading
 from collections.abc import Callable, Coroutine, Iterable
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from types import MappingProxyType
-from typing import Any, Final, Literal, ParamSpec, TypeVar
-from urllib.parse import quote, urlsplit
+from typing import Any, Final, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 from weakref import finalize
 
 import httpx
 
+from pendosync.auth import SECRET, AuthTransport, Mask, secrets_of
 from pendosync.errors import (
     AnswerError,
     BrokenError,
-    BusyError,
-    ClientError,
-    KeyRefusedError,
     NoAnswerError,
     RefusedError,
     RemoteError,
     SettingsError,
     UnreachableError,
 )
-from pendosync.regions import MASK, REGIONS, Target
+from pendosync.loops import LoopThread, closed_error
+from pendosync.refusals import Ask, Host, key_refused, no_answer, quoted, redirected, refused
+from pendosync.regions import REGIONS, Target
 from pendosync.settings import Settings
 from pendosync.throttle import ON_START, Clock, RealClock, ThrottledTransport, retry_after_of, throttle_for
 
-Host = Literal["api", "data"]
 A = TypeVar("A")
 P = ParamSpec("P")
 T = TypeVar("T")
-
-KEY_HEADER: Final = "x-pendo-integration-key"
-"""Carries the integration key to the API host, and the track secret to the data host."""
 
 TIMEOUT_S: Final = 300.0
 """How long an answer may take. Source: Pendo ends a bulk write or an aggregation after five minutes (read 2026-11-23)."""
@@ -69,14 +63,9 @@ ERROR_OF: Final[AbstractMapping[type[Exception], type[RemoteError]]] = MappingPr
 """httpx's exception → ours, by the nearest class. What may have been sent is a NoAnswerError."""
 
 _CONNECT_S: Final = 15.0
-_CLOSE_S: Final = 10.0
 _LOOK_S: Final = 0.5
 _SHOWN: Final = 200
-_CALLED: Final = MappingProxyType(
-    {"integration_key": "integration key", "app_key": "app API key", "track_secret": "track secret"}
-)
 _LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
-_SECRET: Final = "pendosync.secret"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +133,7 @@ class Answer:
     def unreadable(self, found: str, *, expected: str) -> AnswerError:
         """Return the error that says what was found in the body in place of what was expected."""
         return AnswerError(
-            f"{self.method} {self.path} was answered with {self.status} and {found}{_quoted(self.shown)}. Expected "
+            f"{self.method} {self.path} was answered with {self.status} and {found}{quoted(self.shown)}. Expected "
             f"{expected}. Hint: check that the address is Pendo's and that no proxy answers in its place.",
             method=self.method,
             path=self.path,
@@ -209,8 +198,8 @@ class Client:
         self._n_requests = 0
         self._welcome: set[Host] = set()
         self._https: dict[Host, httpx.AsyncClient] = {}
-        self._thread = _LoopThread(self._https)
-        self._mask = _Mask(settings)
+        self._thread = LoopThread(partial(_close_each, self._https))
+        self._mask = Mask(settings)
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(self._mask)
         self._close = finalize(self, _close, self._thread, self._mask)
@@ -239,7 +228,7 @@ class Client:
                 pass
             return future.result()
         except concurrent.futures.CancelledError:
-            raise _closed() from None
+            raise closed_error() from None
         except BaseException:
             future.cancel()
             raise
@@ -287,7 +276,7 @@ class Client:
             RemoteError: one of its kinds, that of the last try; but where Pendo was merely busy or out of reach then,
                 and an earlier try may have been carried out, that one's.
         """
-        ask = _Ask(method, path, host, body)
+        ask = Ask(method, path, host, body)
         self.settings.secret(ask.secret)
         policy = self._retry if retry else Retry(attempts=1)
         give_up_at: float | None = None
@@ -309,7 +298,7 @@ class Client:
                 in_doubt = error if _leaves_doubt(error) else in_doubt
             await self._clock.sleep(wait_s)
 
-    async def _try(self, ask: _Ask, tries: int, on_try: Callable[[int], None] | None) -> Answer:
+    async def _try(self, ask: Ask, tries: int, on_try: Callable[[int], None] | None) -> Answer:
         def count() -> None:
             if on_try is not None:
                 on_try(tries)
@@ -319,27 +308,27 @@ class Client:
             http = self._http(ask.host)
             url = self._base_url(ask.host) + ask.path
             headers = {"Content-Type": "application/json"} if ask.body is not None else {}
-            marks = {_SECRET: ask.secret, ON_START: count}
+            marks = {SECRET: ask.secret, ON_START: count}
             request = http.build_request(ask.method, url, content=ask.body, headers=headers, extensions=marks)
             response = await http.send(request)
         except tuple(ERROR_OF) as error:
             told = self._told(type(error).__name__, str(error))
-            failure = _no_answer(_error_of(error), ask, self.target, told, tries)
+            failure = no_answer(_error_of(error), ask, self.target, told, tries)
         else:
             return self._read(response, ask, tries)
         raise failure  # outside of the except clause, so that httpx's error and its frames do not come along
 
-    def _read(self, response: httpx.Response, ask: _Ask, tries: int) -> Answer:
+    def _read(self, response: httpx.Response, ask: Ask, tries: int) -> Answer:
         status, shown = response.status_code, self._shown(response.content)
         if response.is_success:
             self._welcome.add(ask.host)
             return Answer(status, response.content, ask.method, ask.path, shown)
         if response.is_redirect:
             to = response.next_request.url.host if response.next_request else ""
-            raise _redirected(ask, self.target, status, to)
+            raise redirected(ask, self.target, status, to)
         if status in (400, 401, 403) and ask.host not in self._welcome:
-            raise _key_refused(ask, self.target, status, shown, self._region_of_key(ask))
-        raise _refused(ask, status, shown, tries, retry_after_of(response))
+            raise key_refused(ask, self.target, status, shown, self._region_of_key(ask))
+        raise refused(ask, status, shown, tries, retry_after_of(response))
 
     def _http(self, host: Host) -> httpx.AsyncClient:
         if host not in self._https:
@@ -347,7 +336,7 @@ class Client:
             inner = self._transport or self._network(url, pace.max_at_once)
             throttle = throttle_for(urlsplit(url).netloc, self._shared_key(host), pace, self._clock)
             self._https[host] = httpx.AsyncClient(
-                transport=_AuthTransport(ThrottledTransport(inner, throttle), self.settings),
+                transport=AuthTransport(ThrottledTransport(inner, throttle), self.settings),
                 headers={"User-Agent": f"pendosync/{version('pendosync')}", "Accept": "application/json"},
                 timeout=httpx.Timeout(self._timeout_s, connect=min(self._timeout_s, _CONNECT_S)),
                 follow_redirects=False,
@@ -371,7 +360,7 @@ class Client:
 
     def _shared_key(self, host: Host) -> str:
         """Return the secret whose digest names the throttle that this host's requests share."""
-        secrets = dict(_secrets_of(self.settings))
+        secrets = dict(secrets_of(self.settings))
         names = ("integration_key",) if host == "api" else ("app_key", "track_secret")
         return next((secrets[name] for name in names if name in secrets), "")
 
@@ -386,7 +375,7 @@ class Client:
         text = self._shown(text.encode("utf-8", "replace"))
         return f"{name}: {text}" if text else name
 
-    def _region_of_key(self, ask: _Ask) -> str | None:
+    def _region_of_key(self, ask: Ask) -> str | None:
         """Return the other region that the key's ending names, as some integration keys' do."""
         ending = self.settings.secret(ask.secret).reveal().rpartition(".")[2]
         is_other = ending in REGIONS and ending != self.target.region
@@ -407,153 +396,16 @@ class Client:
         return f"Client({self.target}{', closed' if self._thread.is_closed else ''})"
 
 
-class _Mask(logging.Filter):
-    """Hides the secrets in texts, and in what httpx and httpcore log: at DEBUG they show what a server echoes."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__()
-        self._settings = settings
-
-    def masked(self, text: str) -> str:
-        for _, secret in _secrets_of(self._settings):
-            for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1]):
-                text = text.replace(form, MASK)
-        return text
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        masked = self.masked(text)
-        if masked != text:
-            record.msg, record.args = masked, None
-        return True
+async def _close_each(https: dict[Host, httpx.AsyncClient]) -> None:
+    for http in https.values():
+        await http.aclose()
 
 
-def _secrets_of(settings: Settings) -> Iterable[tuple[str, str]]:
-    for name in _CALLED:
-        if getattr(settings, name) is not None:
-            yield name, settings.secret(name).reveal()
-
-
-def _close(thread: _LoopThread, mask: _Mask) -> None:
+def _close(thread: LoopThread, mask: Mask) -> None:
     """End a client that may be gone itself already."""
     thread.close()
     for name in _LOGGERS:
         logging.getLogger(name).removeFilter(mask)
-
-
-class _LoopThread:
-    """A daemon thread with an event loop, started when it is first needed."""
-
-    def __init__(self, https: dict[Host, httpx.AsyncClient]) -> None:
-        self.is_closed = False
-        self._https = https
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._is_ready = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        try:
-            if os.getpid() != self._pid:
-                raise _forked()
-            with self._lock:
-                if self.is_closed:
-                    raise _closed()
-                return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
-        except BaseException:
-            coroutine.close()
-            raise
-
-    def ensure_other(self, verb: str) -> None:
-        """Raise where this is the loop's own thread, which would wait for itself."""
-        if threading.current_thread() is self._thread:
-            raise ClientError(
-                f"{verb} was called on the client's own thread, and would wait for itself for ever. Expected another "
-                f"thread. Hint: call {verb} outside of the coroutine; inside, await client.request(…)."
-            )
-
-    def close(self) -> None:
-        if os.getpid() != self._pid:  # the thread is the parent's, and perhaps the lock is held there
-            return
-        with self._lock:
-            self.is_closed = True
-            thread = self._thread
-        if thread is None:
-            return
-        try:
-            self._loop.call_soon_threadsafe(self._end.set)
-        except RuntimeError:  # its loop is closed already
-            return
-        if thread is not threading.current_thread():
-            thread.join(_CLOSE_S)
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="pendosync-client", daemon=True)
-            self._thread.start()
-            self._is_ready.wait()
-        return self._loop
-
-    def _run(self) -> None:
-        with asyncio.Runner() as runner:
-            runner.run(self._live())
-
-    async def _live(self) -> None:
-        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        self._is_ready.set()
-        await self._end.wait()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for http in self._https.values():
-            await http.aclose()
-
-
-class _AuthTransport(httpx.AsyncBaseTransport):
-    """Puts the secret into a copy of the request, so that the request which others see never holds it."""
-
-    def __init__(self, inner: httpx.AsyncBaseTransport, settings: Settings) -> None:
-        self._inner = inner
-        self._settings = settings
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self._inner.handle_async_request(self._with_secret(request))
-
-    def _with_secret(self, request: httpx.Request) -> httpx.Request:
-        name = request.extensions[_SECRET]
-        url, headers, secret = request.url, request.headers.copy(), self._settings.secret(name).reveal()
-        if name == "app_key":
-            path = url.raw_path.replace(MASK.encode(), quote(secret, safe="").encode())
-            url = url.copy_with(raw_path=path)
-        else:
-            headers[KEY_HEADER] = secret
-        return httpx.Request(
-            request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
-        )
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """One request as people may see it."""
-
-    method: str
-    path: str
-    host: Host
-    body: bytes | None = field(repr=False)
-
-    @property
-    def secret(self) -> str:
-        """Which of the three secrets it needs."""
-        if self.host == "api":
-            return "integration_key"
-        return "app_key" if self.path.startswith("/data/segmentio/") else "track_secret"
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
 
 
 async def _gather(function: Callable[[A], Coroutine[Any, Any, T]], arguments: Iterable[A]) -> list[T]:
@@ -589,103 +441,3 @@ def _leaves_doubt(error: RemoteError) -> bool:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
-
-
-# --- sentences ---------------------------------------------------------------------------------------------------
-
-
-def _closed() -> ClientError:
-    return ClientError(
-        "The client is closed. Expected an open one. Hint: client = open_client(settings), and close it last."
-    )
-
-
-def _forked() -> ClientError:
-    return ClientError(
-        "The client was opened in another process, and its thread did not come along. Expected each process to open "
-        "its own. Hint: open_client(Settings.from_env()) in the worker."
-    )
-
-
-def _quoted(shown: str) -> str:
-    return f": {shown!r}" if shown else " (an empty body)"
-
-
-def _after(tries: int) -> str:
-    return f", after {tries} tries" if tries > 1 else ""
-
-
-def _no_answer(kind: type[RemoteError], ask: _Ask, target: Target, told: str, tries: int) -> RemoteError:
-    where = urlsplit(target.api_url if ask.host == "api" else target.data_url).netloc
-    if issubclass(kind, UnreachableError):
-        happened = f"{where} can't be reached for {ask} ({told}){_after(tries)}. Nothing was sent."
-        hint = f"check the network, proxy and VPN, and the region ({target.region!r})."
-    elif issubclass(kind, NoAnswerError):
-        happened = (
-            f"{ask} got no whole answer from {where} ({told}){_after(tries)}: it may or may not be done."
-        )
-        hint = "try again, or give it longer: open_client(settings, timeout_s=…)."
-    elif issubclass(kind, AnswerError):
-        happened = f"The answer of {where} to {ask} can't be read ({told})."
-        hint = "check that no proxy answers in Pendo's place."
-    else:
-        happened = f"{ask} can't be sent ({told})."
-        hint = "an id may be too long for a path, or hold what no path can."
-    return kind(f"{happened} Expected an answer in HTTP. Hint: {hint}", method=ask.method, path=ask.path)
-
-
-def _redirected(ask: _Ask, target: Target, status: int, to: str) -> AnswerError:
-    return AnswerError(
-        f"{ask} was answered with {status}, a redirect to {to or 'nowhere'}; keys are not carried elsewhere. Expected an "
-        f"answer from {target}. Hint: check the region, and that no proxy asks for a sign-in.",
-        method=ask.method,
-        path=ask.path,
-        status=status,
-    )
-
-
-def _key_refused(ask: _Ask, target: Target, status: int, shown: str, region: str | None) -> KeyRefusedError:
-    tries = "; check_access(client) tries both" if ask.secret == "integration_key" else ""
-    hint = f"compare key and region with Pendo's own pages{tries}."
-    if region:
-        hint = f"its ending names region {region!r}: Settings(region={region!r})."
-    return KeyRefusedError(
-        f"{target} refused the first call, {ask} ({status}){_quoted(shown)}: key or region. Expected the "
-        f"{_CALLED[ask.secret]} of a subscription in region {target.region!r}. Hint: {hint}",
-        method=ask.method,
-        path=ask.path,
-        status=status,
-    )
-
-
-_REFUSALS: Final = MappingProxyType(
-    {
-        400: "check the fields' names and the values' types; Pendo refuses the whole request.",
-        401: "the key is not taken; check_access(client) tries it.",
-        403: "the key may lack write access: check_access(client) says.",
-        404: "404 stands for 'does not exist' and for 'no access'; check kind, group and id.",
-        408: "it ran over Pendo's five minutes: plan with a smaller batch_size.",
-        409: "another write is under way; try again in a minute.",
-        413: "the request is too large: plan with a smaller batch_size.",
-        429: "ask for less a second: Settings(api_pace=Pace(max_per_second=2, max_at_once=1)).",
-    }
-)
-
-
-def _refused(ask: _Ask, status: int, shown: str, tries: int, retry_after_s: float | None) -> RemoteError:
-    kind: type[RemoteError] = RefusedError
-    happened, hint = "refused", _REFUSALS.get(status, "what Pendo says of it is all there is to go by.")
-    if status in (408, 409, 425, 429):
-        kind, happened = BusyError, "was too busy for"
-    elif status >= 500:
-        kind, happened, hint = BrokenError, "failed on", "try again in a while."
-    elif not 400 <= status < 500:
-        kind, happened = AnswerError, "gave no usual status to"
-    wait = f", and asks to wait {retry_after_s:g} s" if retry_after_s else ""
-    return kind(
-        f"Pendo {happened} {ask} ({status}){_after(tries)}{_quoted(shown)}{wait}. Expected a 2xx. Hint: {hint}",
-        method=ask.method,
-        path=ask.path,
-        status=status,
-        retry_after_s=retry_after_s,
-    )

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as AbstractMapping
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import chain
-from math import inf, isfinite
 from types import MappingProxyType, NoneType
 from typing import Any, Final
 from urllib.parse import quote
@@ -19,7 +14,6 @@ import polars as pl
 from pendosync.client import Answer, Client
 from pendosync.errors import FrameError, KeyRefusedError, MappingError, RefusedError
 from pendosync.frames import (
-    DTYPES,
     FIELDS,
     KINDS,
     VALUES,
@@ -30,6 +24,7 @@ from pendosync.frames import (
     type_of,
 )
 from pendosync.mapping import WRITABLE_GROUPS, Mapping
+from pendosync.records import is_unicode, to_json, values_frame
 
 SINGLE_READS: Final = 200
 """Up to so many ids are read one by one. Source: the design; at 5 requests a second they take 40 s."""
@@ -48,11 +43,6 @@ _TYPES: Final[AbstractMapping[str, FieldType]] = MappingProxyType(
         "list": "list",
     }
 )
-_to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_MS: Final = -62_135_596_800_000  # 0001-01-01
-_LAST_MS: Final = 253_402_300_799_999  # 9999-12-31, its last millisecond
-_ISO: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3}0*)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 
 
 def fetch_fields(client: Client, /, *, kind: Kind) -> pl.DataFrame:
@@ -169,8 +159,8 @@ def fetch_typed(
     pages = None if asked is None or len(asked) > single_reads else _read_each(client, kind, asked)
     if pages is None:
         pages = _read_pages(client, kind, page_size, None if asked is None else set(asked))
-    frames = [_values_frame(ids_, records, group, types) for ids_, records in pages]
-    empty = _values_frame([], [], group, types)
+    frames = [values_frame(ids_, records, group, types) for ids_, records in pages]
+    empty = values_frame([], [], group, types)
     return pl.concat([empty, *frames], rechunk=True).with_columns(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
     )
@@ -267,7 +257,7 @@ def _asked_ids(ids: Iterable[str] | pl.Series) -> list[str]:
             f"The ids hold {strange[0]!r}, a {type(strange[0]).__name__}. Expected texts. "
             f"Hint: ids=values['id'], or ids=[str(one) for one in ids]."
         )
-    return [one for one in asked if one and _is_unicode(one)]  # nobody has an empty id
+    return [one for one in asked if one and is_unicode(one)]  # nobody has an empty id
 
 
 # --- from answers to records -------------------------------------------------------------------------------------
@@ -334,10 +324,10 @@ def _encode_pipeline(kind: Kind, last: str | None, page_size: int) -> bytes:
     """Return the aggregation that gives the next page. Source: public clients, read 2026-11-23."""
     id_key = f"{kind}Id"
     source = {"visitors": {"identified": True}} if kind == "visitor" else {"accounts": None}
-    after = [] if last is None else [{"filter": f"{id_key}>{_to_json(last)}"}]
+    after = [] if last is None else [{"filter": f"{id_key}>{to_json(last)}"}]
     pipeline = [{"source": source}, {"sort": [id_key]}, *after, {"limit": page_size}]
     content = {"response": {"mimeType": "application/json"}, "request": {"pipeline": pipeline}}
-    return _to_json(content).encode()
+    return to_json(content).encode()
 
 
 def _rows_in(answer: Answer, id_key: str) -> _Page:
@@ -348,153 +338,6 @@ def _rows_in(answer: Answer, id_key: str) -> _Page:
     ids = [row.get(id_key) for row in rows]
     metadata = [row.get("metadata") for row in rows]
     is_whole = set(map(type, ids)) <= {str} and set(map(type, metadata)) <= {dict, NoneType}
-    if not is_whole or not _is_unicode("".join(ids)):
+    if not is_whole or not is_unicode("".join(ids)):
         raise answer.unreadable(f"a row without {id_key} or metadata", expected="both in each row")
     return ids, rows
-
-
-# --- from records to columns -------------------------------------------------------------------------------------
-
-
-def _values_frame(
-    ids: Sequence[str], records: Sequence[dict[str, Any]], group: str, types: AbstractMapping[str, FieldType]
-) -> pl.DataFrame:
-    held = [_group_in(record, group) for record in records]
-    raw: dict[int, dict[str, str]] = {}
-    columns = []
-    for name, type_ in types.items():
-        column = [one.get(name) for one in held]
-        series, strangers = _typed_column(name, column, type_)
-        columns.append(series)
-        for row in strangers:
-            raw.setdefault(row, {})[name] = _encode_raw(column[row])
-    texts = [_to_json(raw[row]) if row in raw else None for row in range(len(ids))]
-    index = pl.Series("row", [None] * len(ids), dtype=VALUES["row"])
-    return pl.DataFrame(
-        [
-            index,
-            pl.Series("id", ids, dtype=VALUES["id"]),
-            pl.Series("raw", texts, dtype=VALUES["raw"]),
-            *columns,
-        ]
-    )
-
-
-def _group_in(record: dict[str, Any], group: str) -> dict[str, Any]:
-    held = (record.get("metadata") or {}).get(group)
-    return held if isinstance(held, dict) else {}
-
-
-def _typed_column(name: str, column: list[Any], type_: FieldType) -> tuple[pl.Series, list[int]]:
-    """Return the values that are of *type_*, and the rows whose value is of another."""
-    quick = _quick_column(name, column, type_)
-    if quick is not None:
-        return quick, []
-    read = _CELLS[type_]
-    cells = [None if value is None else read(value) for value in column]
-    strangers = [row for row, value in enumerate(column) if value is not None and cells[row] is None]
-    return _series(name, cells, type_), strangers
-
-
-def _quick_column(name: str, column: list[Any], type_: FieldType) -> pl.Series | None:
-    """Return the column without a look at each cell, or None where that could be wrong."""
-    if not set(map(type, column)) <= {_PLAIN[type_], NoneType}:
-        return None
-    if type_ == "list" and not set(map(type, chain.from_iterable(filter(None, column)))) <= {str}:
-        return None
-    try:
-        series = _series(name, column, type_)
-    except (
-        TypeError,
-        ValueError,
-        OverflowError,
-        pl.exceptions.PolarsError,
-    ):  # beyond 64 bit, or lone surrogates
-        return None
-    if type_ == "float":
-        return series if series.is_finite().all() else None
-    if type_ == "date":
-        return series if series.to_physical().is_between(_FIRST_MS, _LAST_MS).all() else None
-    return series
-
-
-def _series(name: str, cells: list[Any], type_: FieldType) -> pl.Series:
-    if type_ == "date":
-        return pl.Series(name, cells, dtype=pl.Int64).cast(DTYPES["date"])
-    if type_ == "list":  # by way of JSON: measured, polars takes five times as long for Python's lists
-        texts = [None if one is None else _to_json(one) for one in cells]
-        return pl.Series(name, texts, dtype=pl.String).str.json_decode(DTYPES["list"])
-    return pl.Series(name, cells, dtype=DTYPES[type_])
-
-
-def _read_text(value: Any) -> str | None:
-    return value if type(value) is str and _is_unicode(value) else None
-
-
-def _read_boolean(value: Any) -> bool | None:
-    return value if type(value) is bool else None
-
-
-def _read_integer(value: Any) -> int | None:
-    whole = int(value) if type(value) is float and value.is_integer() else value
-    return whole if type(whole) is int and -(2**63) <= whole < 2**63 else None
-
-
-def _read_float(value: Any) -> float | None:
-    if type(value) is int:
-        return float(value) if abs(value) < 2**1023 and int(float(value)) == value else None
-    return value if type(value) is float and isfinite(value) else None
-
-
-def _read_date(value: Any) -> int | None:
-    ms = _read_iso(value) if type(value) is str else _read_integer(value)
-    return ms if ms is not None and _FIRST_MS <= ms <= _LAST_MS else None
-
-
-def _read_iso(text: str) -> int | None:
-    if not _ISO.fullmatch(text):
-        return None
-    try:
-        return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _read_list(value: Any) -> list[str] | None:
-    is_list = type(value) is list and all(type(one) is str and _is_unicode(one) for one in value)
-    return value if is_list else None
-
-
-_CELLS: Final[AbstractMapping[FieldType, Callable[[Any], Any]]] = MappingProxyType(
-    {
-        "text": _read_text,
-        "boolean": _read_boolean,
-        "integer": _read_integer,
-        "float": _read_float,
-        "date": _read_date,
-        "list": _read_list,
-    }
-)
-"""Type → the reader of one value of JSON that is not null; None is no value of this type."""
-
-_PLAIN: Final[AbstractMapping[FieldType, type]] = MappingProxyType(
-    {"text": str, "boolean": bool, "integer": int, "float": float, "date": int, "list": list}
-)
-"""Type → the class that its values have where all is as it should be."""
-
-
-def _encode_raw(value: Any) -> str:
-    """Return the JSON text of *value*."""
-    if value in (inf, -inf):  # a number beyond a double, such as 1e400
-        return "1e999" if value > 0 else "-1e999"
-    text = _to_json(value)
-    return text if _is_unicode(text) else json.dumps(value, separators=(",", ":"))
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether *text* can be encoded: JSON may name halves of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

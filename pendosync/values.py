@@ -299,11 +299,7 @@ _CASTS: Final = {
 def _raw_cells(sources: pl.DataFrame, mapped: pl.DataFrame) -> pl.Series:
     """Return, per row, a JSON object of the cells that had a value and have none after the cast, else null."""
     empty = pl.Series("raw", [None], dtype=VALUES["raw"]).new_from_index(0, mapped.height)
-    lost = [
-        name
-        for name in field_names(mapped)
-        if mapped[name].null_count() > sources[name].null_count()
-    ]
+    lost = [name for name in field_names(mapped) if mapped[name].null_count() > sources[name].null_count()]
     if not lost:
         return empty
     cells = pl.DataFrame([mapped[name].is_null() & sources[name].is_not_null() for name in lost])

@@ -30,6 +30,8 @@ FLOORS = (
     ("checks",),
     ("diffs",),
     ("wire",),
+    ("refusals", "loops"),
+    ("auth", "records"),
     ("plans", "client", "sandbox"),
     ("journal", "remote", "preview"),
     ("answers", "snapshots"),
@@ -45,17 +47,18 @@ SANDBOX_IMPORTS = {"errors", "regions"}
 """All that the sandbox takes from us: written from Pendo's reference, it can't share a mistake with the client."""
 
 WALLS = {
-    "httpx": {"throttle", "client"},
+    "httpx": {"throttle", "auth", "client"},
     "sqlite3": {"journal"},
     "anywidget": {"preview"},
     "ipywidgets": {"preview"},
     "traitlets": {"preview"},
     "IPython": {"preview", "push"},
-    "asyncio": {"throttle", "client", "push", "sandbox"},
+    "asyncio": {"throttle", "loops", "client", "push", "sandbox"},
     "tornado": {"sandbox"},
     "dotenv": {"settings"},
     "fastexcel": {"tables"},
-    "polars": set(RANKS) - {"errors", "regions", "throttle", "settings", "sandbox"},
+    "polars": set(RANKS)
+    - {"errors", "regions", "throttle", "settings", "sandbox", "refusals", "loops", "auth", "client"},
 }
 """What comes from outside, and the rooms it may be seen in. What is not named here is imported nowhere."""
 

@@ -26,8 +26,9 @@ from pendosync.errors import (
 )
 from pendosync.frames import DTYPES, FIELDS, VALUES, FieldType, ensure_frame, raw_cell
 from pendosync.mapping import Mapping, Trait
+from pendosync.records import values_frame
 from pendosync.regions import Pace
-from pendosync.remote import _values_frame, check_access, fetch_fields, fetch_typed, fetch_values
+from pendosync.remote import check_access, fetch_fields, fetch_typed, fetch_values
 from pendosync.sandbox import Sandbox
 from pendosync.settings import Settings
 from pendosync.values import map_traits
@@ -55,7 +56,7 @@ def a_pendo(answer: Callable[[httpx.Request], object]) -> Iterator[Client]:
 def column(values: list[Any], type_: FieldType) -> tuple[list[Any], list[str | None]]:
     """Return typed cells and raw texts of one field that holds these values."""
     records = [{"metadata": {"custom": {} if value is ... else {"f": value}}} for value in values]
-    frame = _values_frame([str(row) for row in range(len(values))], records, "custom", {"f": type_})
+    frame = values_frame([str(row) for row in range(len(values))], records, "custom", {"f": type_})
     assert frame.schema["f"] == DTYPES[type_]
     return frame["f"].to_list(), frame.select(raw_cell("f"))["raw"].to_list()
 
@@ -347,9 +348,9 @@ def test_raw_holds_each_stranger_of_a_row() -> None:
         {"metadata": None},
         {},
     ]
-    frame = _values_frame(list("abcd"), records, "custom", {"it's": "text", "b": "integer"})
+    frame = values_frame(list("abcd"), records, "custom", {"it's": "text", "b": "integer"})
     assert frame["raw"].to_list() == ['{"it\'s":"1","b":"[1]"}', None, None, None]
-    odd = _values_frame(["a"], [{"metadata": {"custom": "text"}}], "custom", {"b": "integer"})
+    odd = values_frame(["a"], [{"metadata": {"custom": "text"}}], "custom", {"b": "integer"})
     assert odd.select("raw", "b").row(0) == (None, None)
 
 
@@ -380,7 +381,7 @@ def test_a_large_page_is_typed_quickly() -> None:
     custom = {"plan": "pro", "seats": 5, "score": 0.5, "trial": True, "signedup": AT_MS, "tags": ["a", "b"]}
     records = [{"metadata": {"custom": custom}}] * 100_000
     began = time.process_time()
-    frame = _values_frame(list(map(str, range(100_000))), records, "custom", {**TYPES, "tags": "list"})
+    frame = values_frame(list(map(str, range(100_000))), records, "custom", {**TYPES, "tags": "list"})
     assert time.process_time() - began < 5
     assert frame.null_count().row(0) == (100_000, 0, 100_000, 0, 0, 0, 0, 0, 0)
 
