@@ -26,6 +26,7 @@ from pendosync.frames import (
     NullPolicy,
     Route,
 )
+from pendosync.reports import BOX, CELL, MUTED, ROW
 
 WRITABLE_GROUPS: Final = ("custom", "agent")
 """The groups that Pendo's bulk write takes. Source: Pendo's public API reference, read 2026-11-23."""
@@ -315,23 +316,21 @@ class Mapping:
         return f"Mapping({self.kind} by {self.id!r} → {self.group}{route}, {counted(len(names), 'trait')}: {shown}{left})"
 
     def _repr_html_(self) -> str:
-        cell = "<td style='text-align:left'>"
-        rows = "".join(
-            f"<tr>{cell}{escape(trait.source)}</td><td>→</td>{cell}{escape(trait.field)}</td>"
-            f"{cell}{trait.type or 'as it is'}</td>{cell}{trait.null}</td></tr>"
-            for trait in self.each_trait
-        )
+        rows = "".join(self._row_html(trait) for trait in self.each_trait)
         names = ("trait", "", "field", "type", "null")
-        heads = "".join(f"<th style='text-align:left'>{name}</th>" for name in names)
-        left = (
-            f"<p>No field matches, so left out: {escape(', '.join(self.left_out))}</p>"
-            if self.left_out
-            else ""
-        )
+        heads = "".join(f"<th style='{CELL}'>{name}</th>" for name in names)
+        route = "" if self.route == "metadata" else f" by {self.route}"
+        left = f"<div style='{MUTED}'>No field matches, so left out: {escape(', '.join(self.left_out))}</div>"
         return (
-            f"<p><b>{self.kind}</b> by <code>{escape(self.id)}</code> → group <code>{escape(self.group)}</code>, "
-            f"route {self.route}</p><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{left}"
+            f"<div style='{BOX}'><b>Mapping: {self.kind}s by <code>{escape(self.id)}</code> → "
+            f"{escape(self.group)}{route}</b><table style='margin:8px 0 2px'><thead>{ROW}{heads}</tr></thead>"
+            f"<tbody>{rows}</tbody></table>{left if self.left_out else ''}</div>"
         )
+
+    def _row_html(self, trait: Trait) -> str:
+        kind = trait.type or f"<span style='{MUTED}'>as it is</span>"
+        cells = (escape(trait.source), "→", escape(trait.field), kind, trait.null)
+        return ROW + "".join(f"<td style='{CELL}'>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def load_mapping(path: str | Path, /) -> Mapping:

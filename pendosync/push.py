@@ -29,6 +29,7 @@ from pendosync.errors import (
 from pendosync.frames import OUTCOMES, Progress
 from pendosync.journal import BatchResult, Journal, RunRecord, derive_outcomes
 from pendosync.plans import Plan
+from pendosync.remote import ensure_write_access
 from pendosync.wire import build_requests
 
 _SHOW_EVERY_S: Final = 0.1
@@ -51,7 +52,8 @@ def push(plan: Plan, /, *, client: Client, journal: Journal, show: bool = True) 
 
     Each batch is written to the journal before it is sent, and what became of it after. What travels is what
     `dry_run` shows. A 200 is read, not believed. A request that got no answer, or a busy one, is tried again, as
-    metadata writes and messages with the same `messageId` may be repeated.
+    metadata writes and messages with the same `messageId` may be repeated. Before a bulk write the key's write access
+    is asked for, so that a read-only key is told before anything is sent.
 
     Args:
         plan: what to send, and only that.
@@ -114,6 +116,7 @@ class Run:
         self._cancelled = False
         self._began_s = time.monotonic()
         self._ended_s: float | None = None
+        self._last_done_s = 0.0
         self._creates = plan.shape.create == "unknown_ids"
         self._show: Callable[[Progress], None] | None = None
         self._over = threading.Event()
@@ -126,7 +129,7 @@ class Run:
         n_batches = self.plan.n_requests
         left = n_batches - self._batches_done
         pace = self.plan.pace.expected_s(left)
-        measured = elapsed / self._batches_done * left if self._batches_done else None
+        measured = self._last_done_s / self._batches_done * left if self._batches_done else None
         return Progress(
             run_id=self.id,
             title=f"{counted(len(self.plan), self.plan.shape.kind)} → {self.plan.shape.group}, {self.plan.target}",
@@ -215,11 +218,15 @@ class Run:
     async def _work(self) -> None:
         ticker = asyncio.create_task(self._tick())
         try:
+            if self.plan.shape.route == "metadata":
+                await ensure_write_access(self._client)
             self._state = "stopping" if self._cancelled else "running"
             batches = self._batches()
             async with asyncio.TaskGroup() as workers:
                 for _ in range(self.plan.pace.max_at_once):
                     workers.create_task(self._send_all(batches))
+        except PendosyncError as error:
+            self._error = error
         except asyncio.CancelledError:
             self._cancelled = True
         finally:
@@ -287,6 +294,7 @@ class Run:
 
     def _count(self, batch: _Batch, result: BatchResult) -> None:
         self._batches_done += 1
+        self._last_done_s = time.monotonic() - self._began_s
         own = {at for at, _, _ in result.exceptions}
         self._counts.update(status for _, status, _ in result.exceptions)
         if result.status == "updated" and self._creates:
@@ -307,9 +315,7 @@ class Run:
     def _end(self) -> None:
         all_done = self._batches_done == self.plan.n_requests and self._error is None
         self._state = "done" if all_done else "stopped" if self._error else "cancelled"
-        self._note = (
-            "" if all_done else str(self._error) if self._error else "cancelled: the rest was not sent"
-        )
+        self._note = "" if all_done else str(self._error) if self._error else "The rest was not sent."
         self._ended_s = time.monotonic()
         try:
             self._record.record_end(self._state, self._note)
@@ -318,8 +324,10 @@ class Run:
         finally:
             self._record.close()
             atexit.unregister(self._stop_at_exit)
-            self._tell()
-            self._over.set()
+            try:
+                self._tell()
+            finally:
+                self._over.set()
 
     def _cut(self) -> None:
         if self._future is not None:

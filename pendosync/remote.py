@@ -12,7 +12,7 @@ from urllib.parse import quote
 import polars as pl
 
 from pendosync.client import Answer, Client
-from pendosync.errors import FrameError, KeyRefusedError, MappingError, RefusedError
+from pendosync.errors import AnswerError, FrameError, KeyRefusedError, MappingError, RefusedError
 from pendosync.frames import (
     FIELDS,
     KINDS,
@@ -196,6 +196,29 @@ def check_access(client: Client, /) -> str:
         f"The integration key works for {where} but is read-only: in Pendo tick 'Allow write access' under Settings > "
         f"Integrations > Integration keys, or take another key, before you push."
     )
+
+
+async def ensure_write_access(client: Client) -> None:
+    """Return nothing where the integration key may write, or where Pendo does not say. For the client's loop only.
+
+    Raises:
+        KeyRefusedError: the key is wrong, another region's, or read-only.
+        RemoteError: Pendo can't be reached.
+    """
+    try:
+        told = (await client.request("GET", "/api/v1/token/verify")).json()
+    except (RefusedError, AnswerError) as error:
+        if isinstance(error, KeyRefusedError) or error.status in (401, 403):
+            raise
+        return  # the call was seen in public clients only; without it the writes themselves will tell
+    if isinstance(told, dict) and (told.get("valid") is False or told.get("writeAccess") is False):
+        raise KeyRefusedError(
+            f"The integration key may not write to {client.target}. Expected one with write access. Hint: in Pendo tick "
+            f"'Allow write access' under Settings > Integrations > Integration keys, or take another key.",
+            method="GET",
+            path="/api/v1/token/verify",
+            status=403,
+        )
 
 
 def _refusal(where: object) -> str:

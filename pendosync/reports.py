@@ -14,12 +14,16 @@ import polars as pl
 from pendosync.errors import counted
 
 _MOST_COLUMNS: Final = 6
-_BOX: Final = (
-    "border:1px solid var(--jp-border-color2,#ccc);border-radius:4px;padding:8px 12px;margin:4px 0;"
-    "font-size:13px;line-height:1.5;max-width:100%;overflow-x:auto"
+BOX: Final = (
+    "border:1px solid rgba(128,128,128,.4);border-radius:4px;padding:8px 12px;margin:4px 0;font-size:13px;"
+    "line-height:1.5;max-width:100%;overflow-x:auto;overflow-wrap:anywhere"
 )
-_MUTED: Final = "color:var(--jp-ui-font-color2,#666)"
-_CELL: Final = "text-align:left;padding:2px 10px 2px 0;vertical-align:top"
+"""The frame around everything that shows itself; no theme's variable, so it also holds in an untrusted notebook."""
+
+MUTED: Final = "opacity:.7"
+ROW: Final = "<tr style='background:none'>"
+CELL: Final = "text-align:left;padding:2px 8px;vertical-align:top;white-space:nowrap"
+_FACT: Final = "text-align:left;padding:1px 12px 1px 0;vertical-align:top"
 _TINTS: Final = {
     "new": "background:rgba(40,160,80,.18)",
     "changed": "background:rgba(200,150,30,.18)",
@@ -89,11 +93,11 @@ def plan_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -> st
     facts += [("warnings", _pairs(summary.warned))] if summary.warned else []
     facts += [("note", note) for note in summary.notes]
     listed = "".join(
-        f"<tr><td style='{_CELL};{_MUTED}'>{name}</td><td style='{_CELL}'>{escape(text)}</td></tr>"
+        f"{ROW}<td style='{_FACT};{MUTED}'>{name}</td><td style='{_FACT}'>{escape(text)}</td></tr>"
         for name, text in facts
     )
     return (
-        f"<div style='{_BOX}'><b>{escape(_headline(summary))}</b>"
+        f"<div style='{BOX}'><b>{escape(_headline(summary))}</b>"
         f"<table style='margin:4px 0'><tbody>{listed}</tbody></table>{_changes_html(summary, rows, fields)}</div>"
     )
 
@@ -121,12 +125,14 @@ def _changes_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -
         return ""
     busiest = sorted(fields, key=lambda name: -summary.fields.get(name, 0))[:_MOST_COLUMNS]
     shown = [name for name in fields if name in busiest]
-    head = "".join(f"<th style='{_CELL}'>{escape(name)}</th>" for name in ["id", *shown])
+    head = "".join(f"<th style='{CELL}'>{escape(name)}</th>" for name in ["id", *shown])
     body = "".join(_row_html(row, shown) for row in rows.iter_rows(named=True))
     hidden = [counted(len(fields) - len(shown), "more field")] if len(fields) > len(shown) else []
     more = [f"{summary.n_ids - rows.height:,} more ids"] if summary.n_ids > rows.height else []
-    foot = f"<div style='{_MUTED}'>and {' and '.join(more + hidden)}</div>" if more or hidden else ""
-    return f"<table style='margin:4px 0'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{foot}"
+    foot = f"<div style='{MUTED}'>and {' and '.join(more + hidden)}</div>" if more or hidden else ""
+    return (
+        f"<table style='margin:8px 0 2px'><thead>{ROW}{head}</tr></thead><tbody>{body}</tbody></table>{foot}"
+    )
 
 
 def _row_html(row: AbstractMapping[str, Any], shown: Sequence[str]) -> str:
@@ -136,26 +142,26 @@ def _row_html(row: AbstractMapping[str, Any], shown: Sequence[str]) -> str:
         _cell_html(row["before"][name], row["after"][name], raw.get(name), is_changed=row["changed"][name])
         for name in shown
     )
-    return f"<tr><td style='{_CELL}'><code>{_text(row['id'])}</code>{tag}</td>{cells}</tr>"
+    return f"{ROW}<td style='{CELL}'><code>{_text(row['id'])}</code>{tag}</td>{cells}</tr>"
 
 
 def _cell_html(before: Any, after: Any, raw: str | None, *, is_changed: bool) -> str:
     """Show one cell; *raw* is the JSON text of a value before that is not of the field's type."""
     if not is_changed:
-        return f"<td style='{_CELL};{_MUTED}'>{_text(raw if after is None else after)}</td>"
+        return f"<td style='{CELL};{MUTED}'>{_text(raw if after is None else after)}</td>"
     old = raw if before is None else before
     kind = "new" if old is None else "cleared" if after is None else "changed"
     sign = (
-        f"<span style='{_MUTED};font-size:11px'>new</span> "
+        f"<span style='{MUTED};font-size:11px'>new</span> "
         if old is None
-        else f"<s style='{_MUTED}'>{_text(old)}</s> "
+        else f"<s style='{MUTED}'>{_text(old)}</s> "
     )
     return (
-        f"<td style='{_CELL};{_TINTS[kind]}'>{sign}{'<i>cleared</i>' if after is None else _text(after)}</td>"
+        f"<td style='{CELL};{_TINTS[kind]}'>{sign}{'<i>cleared</i>' if after is None else _text(after)}</td>"
     )
 
 
-def _text(value: Any, most: int = 60) -> str:
+def _text(value: Any, most: int = 40) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):

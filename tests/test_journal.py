@@ -73,7 +73,7 @@ def test_the_snapshot_is_what_was_last_pushed(sandbox, client, journal) -> None:
 
 def test_the_snapshot_leaves_out_what_was_not_written(sandbox, client, journal) -> None:
     plan = a_plan(client, IDS[:3])
-    sandbox.misbehave("body", text='{"total":3,"updated":2,"failed":1,"missing":["u-0002"]}')
+    sandbox.misbehave("body", method="POST", text='{"total":3,"updated":2,"failed":1,"missing":["u-0002"]}')
     pushed(plan, client, journal)
     mapping = ps.Mapping("visitor", "user_id", ["plan", "seats"])
     assert ps.read_snapshot(journal, mapping, target=client.target)["id"].to_list() == ["u-0001", "u-0003"]

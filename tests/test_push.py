@@ -86,7 +86,7 @@ def test_selected_ids_travel_and_no_others(sandbox, client, journal) -> None:
 
 def test_a_push_returns_at_once_and_the_run_goes_on(sandbox, client, journal) -> None:
     plan = a_plan(client)
-    sandbox.misbehave("latency", seconds=0.2, times=None)
+    sandbox.misbehave("latency", method="POST", seconds=0.2, times=None)
     run = ps.push(plan, client=client, journal=journal)
     assert not run.progress.is_over
     assert run.progress.n_ids == 40
@@ -130,7 +130,7 @@ def test_a_200_is_read_and_not_believed(
     sandbox, client, journal, answer: str, expected: dict, word: str
 ) -> None:
     plan = a_plan(client, IDS[:10])
-    sandbox.misbehave("body", text=answer)
+    sandbox.misbehave("body", method="POST", text=answer)
     outcomes = ps.push(plan, client=client, journal=journal).wait()
     assert statuses(outcomes) == expected
     assert any(word in reason for reason in outcomes["reason"].fill_null("")), outcomes["reason"][0]
@@ -138,7 +138,7 @@ def test_a_200_is_read_and_not_believed(
 
 def test_a_refused_batch_fails_with_its_reason_and_the_others_go_on(sandbox, client, journal) -> None:
     plan = a_plan(client)
-    sandbox.misbehave("status", status=400, text="field mapping missing: plan", times=1)
+    sandbox.misbehave("status", method="POST", status=400, text="field mapping missing: plan", times=1)
     outcomes = ps.push(plan, client=client, journal=journal).wait()
     assert statuses(outcomes) == {"updated": 30, "failed": 10}
     assert "field mapping missing" in outcomes.filter(status="failed")["reason"][0]
@@ -146,8 +146,8 @@ def test_a_refused_batch_fails_with_its_reason_and_the_others_go_on(sandbox, cli
 
 def test_busy_answers_are_tried_again(sandbox, quick, journal) -> None:
     plan = a_plan(quick)
-    sandbox.misbehave("status", status=503, times=1)
-    sandbox.misbehave("status", status=429, times=1)
+    sandbox.misbehave("status", method="POST", status=503, times=1)
+    sandbox.misbehave("status", method="POST", status=429, times=1)
     run = ps.push(plan, client=quick, journal=journal)
     assert statuses(run.wait()) == {"updated": 40}
     assert run.progress.requests == 6
@@ -155,7 +155,7 @@ def test_busy_answers_are_tried_again(sandbox, quick, journal) -> None:
 
 def test_retry_after_holds_everyone_back(sandbox, quick, journal) -> None:
     plan = a_plan(quick, IDS[:10])
-    sandbox.misbehave("status", status=429, retry_after=1)
+    sandbox.misbehave("status", method="POST", status=429, retry_after=1)
     began = time.monotonic()
     ps.push(plan, client=quick, journal=journal).wait()
     assert time.monotonic() - began >= 1
@@ -163,7 +163,7 @@ def test_retry_after_holds_everyone_back(sandbox, quick, journal) -> None:
 
 def test_a_server_that_stays_broken_stops_the_run(sandbox, quick, journal) -> None:
     plan = a_plan(quick)
-    sandbox.misbehave("status", status=503, times=None)
+    sandbox.misbehave("status", method="POST", status=503, times=None)
     with pytest.raises(ps.PushError, match=r"(?s)stopped.*503.*Hint:") as caught:
         ps.push(plan, client=quick, journal=journal).wait()
     told = statuses(caught.value.outcomes)
@@ -175,7 +175,7 @@ def test_a_server_that_stays_broken_stops_the_run(sandbox, quick, journal) -> No
 
 def test_a_cut_connection_leaves_unknown_what_was_in_flight(sandbox, quick, journal) -> None:
     plan = a_plan(quick, IDS[:10])
-    sandbox.misbehave("cut", when="after", times=None)
+    sandbox.misbehave("cut", method="POST", when="after", times=None)
     with pytest.raises(ps.PushError) as caught:
         ps.push(plan, client=quick, journal=journal).wait()
     assert statuses(caught.value.outcomes) == {"unknown": 10}
@@ -199,6 +199,24 @@ def test_a_refused_key_stops_the_run_before_anything_is_written(sandbox, client,
             ps.push(plan, client=stranger, journal=journal).wait()
     assert statuses(caught.value.outcomes) == {"pending": 40}
     assert sandbox.values("visitor", "custom") == before
+
+
+def test_a_read_only_key_is_told_before_anything_is_sent(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    sandbox.forget_requests()
+    with ps.open_client(sandbox.settings_for("us", read_only=True)) as reader:
+        with pytest.raises(ps.PushError, match="Allow write access") as caught:
+            ps.push(plan, client=reader, journal=journal).wait()
+    assert statuses(caught.value.outcomes) == {"pending": 40}
+    assert writes(sandbox) == []
+
+
+def test_a_first_write_that_is_refused_is_not_taken_for_a_wrong_key(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    with ps.open_client(sandbox.settings) as fresh:
+        sandbox.misbehave("status", method="POST", status=400, text="field mapping missing: plan", times=1)
+        outcomes = ps.push(plan, client=fresh, journal=journal).wait()
+    assert statuses(outcomes) == {"updated": 30, "failed": 10}
 
 
 def test_creating_must_be_planned(sandbox, client, journal) -> None:
@@ -228,7 +246,7 @@ def test_the_webhook_is_accepted_and_lands_in_its_group(sandbox, client, journal
 def test_cancel_finishes_what_is_in_flight_and_leaves_the_rest_pending(sandbox, journal) -> None:
     with ps.open_client(replace(sandbox.settings, api_pace=Pace(None, 2))) as client:
         plan = a_plan(client)
-        sandbox.misbehave("latency", seconds=0.3, times=None)
+        sandbox.misbehave("latency", method="POST", seconds=0.3, times=None)
         run = ps.push(plan, client=client, journal=journal)
         run.cancel()
         outcomes = run.wait()
@@ -273,7 +291,7 @@ def test_a_journal_that_another_process_holds_stops_the_run_before_the_next_requ
 ) -> None:
     with ps.open_client(replace(sandbox.settings, api_pace=Pace(None, 1))) as slow:
         plan = a_plan(slow)
-        sandbox.misbehave("latency", seconds=0.3, times=None)
+        sandbox.misbehave("latency", method="POST", seconds=0.3, times=None)
         run = ps.push(plan, client=slow, journal=journal)
         while not writes(sandbox):
             time.sleep(0.01)
@@ -293,7 +311,7 @@ def test_a_journal_that_another_process_holds_stops_the_run_before_the_next_requ
 
 def test_the_journal_says_sending_before_the_request(sandbox, client, journal) -> None:
     plan = a_plan(client, IDS[:10])
-    sandbox.misbehave("latency", seconds=0.5)
+    sandbox.misbehave("latency", method="POST", seconds=0.5)
     run = ps.push(plan, client=client, journal=journal)
     while not writes(sandbox):
         time.sleep(0.01)
@@ -408,7 +426,7 @@ def test_a_push_keeps_the_pace_with_all_who_share_the_key(sandbox, client, journ
         for run in runs:
             run.wait()
     starts = [request["at_s"] for request in sandbox.requests()]
-    assert len(starts) == 20
+    assert len(starts) == 22  # each run asks for its key's access first
     assert (
         max(sum(1 for at in starts if begin <= at < begin + 1) for begin in starts) <= 11
     )  # arrival may jitter by one
@@ -417,7 +435,7 @@ def test_a_push_keeps_the_pace_with_all_who_share_the_key(sandbox, client, journ
 def test_closing_the_client_ends_its_run_and_leaves_in_flight_unknown(sandbox, journal) -> None:
     with ps.open_client(replace(sandbox.settings, api_pace=Pace(None, 1))) as client:
         plan = a_plan(client)
-        sandbox.misbehave("latency", seconds=0.5, times=None)
+        sandbox.misbehave("latency", method="POST", seconds=0.5, times=None)
         run = ps.push(plan, client=client, journal=journal)
         while not run.progress.requests:
             time.sleep(0.01)

@@ -55,7 +55,7 @@ def failures(sandbox: ps.Sandbox, folder: Path) -> list[str]:
         for fault in faults:
             with ps.open_client(sandbox.settings, retry=replace(QUICK, attempts=1)) as client:
                 plan = a_plan(client, IDS[:3], route=route)
-                sandbox.misbehave(**fault, times=None)  # type: ignore[arg-type]
+                sandbox.misbehave(**fault, method="POST", times=None)  # type: ignore[arg-type]
                 try:
                     texts.append(
                         str(pushed(plan, client, ps.open_journal(folder / "failed")).outcomes.to_dicts())

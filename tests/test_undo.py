@@ -105,7 +105,7 @@ def test_only_what_was_or_may_have_been_written_is_taken_back(sandbox, journal) 
             {"text": '{"total":10,"updated":9,"failed":1}'},
         ]
         for n, answer in enumerate(answers):
-            sandbox.misbehave("body", **answer)
+            sandbox.misbehave("body", method="POST", **answer)
             run = ps.push(
                 plan.select(ids=IDS[10 * n : 10 * n + 10]), client=client, journal=journal, show=False
             )

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pendosync.errors import counted
 from pendosync.frames import STATUSES, Progress
-from pendosync.reports import duration
+from pendosync.reports import BOX, MUTED, duration
 
 # Seen on white and on black alike (3:1 or more), and kept where a theme's own colours are not known.
 _COLOURS: Final = {
@@ -28,12 +28,7 @@ _OTHER: Final = "#8b949e"
 _GOOD: Final = {"updated", "created", "accepted"}
 _CALLED: Final = {"done": "Pushed", "cancelled": "Push cancelled:", "stopped": "Push stopped:"}
 _LINE_EVERY_S: Final = 2.0
-_BOX: Final = (
-    "border:1px solid rgba(128,128,128,.4);border-radius:4px;padding:8px 12px;margin:4px 0;font-size:13px;"
-    "line-height:1.6;overflow-wrap:anywhere"
-)
 _ROW: Final = "display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 16px"
-_MUTED: Final = "opacity:.7"
 
 
 def open_run_view(progress: Progress) -> Callable[[Progress], None]:
@@ -87,12 +82,12 @@ def run_html(progress: Progress) -> str:
         f"in {counted(progress.requests, 'request')}"
     )
     below = f"<div>{escape(progress.note)}</div>" if progress.note else ""
-    below += f"<div style='{_MUTED}'>{hint}</div>" if (hint := _hint(progress)) else ""
+    below += f"<div style='{MUTED}'>{hint}</div>" if (hint := _hint(progress)) else ""
     return (
-        f"<div style='{_BOX}'>"
+        f"<div style='{BOX}'>"
         f"<div style='{_ROW}'><b>{_CALLED.get(progress.state, 'Pushing')} {escape(progress.title)}</b>"
-        f"<span style='{_MUTED}'>run {escape(progress.run_id)}</span></div>{_bar_html(progress, known)}"
-        f"<div style='{_ROW}'><span>{' '.join(counts)}</span><span style='{_MUTED}'>{escape(facts)}</span></div>"
+        f"<span style='{MUTED}'>run {escape(progress.run_id)}</span></div>{_bar_html(progress, known)}"
+        f"<div style='{_ROW}'><span>{' '.join(counts)}</span><span style='{MUTED}'>{escape(facts)}</span></div>"
         f"{below}</div>"
     )
 
