@@ -102,7 +102,7 @@ def test_missing_ids_are_named_though_the_answer_is_200(sandbox, client, journal
     plan = a_plan(client)
     sandbox.reset()
     sandbox.misbehave(
-        "body", text='{"total":10,"updated":8,"failed":2,"missing":["u-0003","u-0007"]}', carry_out=True
+        "body", method="POST", text='{"total":10,"updated":8,"failed":2,"missing":["u-0003","u-0007"]}'
     )
     outcomes = ps.push(plan.select(ids=IDS[:10]), client=client, journal=journal).wait()
     assert outcomes.filter(status="missing")["id"].to_list() == ["u-0003", "u-0007"]
