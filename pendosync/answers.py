@@ -54,7 +54,9 @@ def _read_counts(told: Any, ids: Sequence[str], kind: str, http_status: int) -> 
         (at, "missing", f"Pendo does not know this {kind}") for at in missing
     ]
     rest = len(ids) - len(missing)
-    adds_up = total == len(ids) == updated + failed
+    adds_up = total == len(ids) == updated + failed and failed >= len(missing)
+    if not adds_up:  # then what it says of missing ids can't be relied on either
+        rest, exceptions = len(ids), []
     if adds_up and updated == rest and len(named) == len(missing):
         return BatchResult("updated", exceptions=exceptions, http_status=http_status)
     said = f" It says: {'; '.join(_texts_in(told, 'errors')[:3])[:300]}." if _texts_in(told, "errors") else ""

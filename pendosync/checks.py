@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ RULES: Final[AbstractMapping[str, Rule]] = MappingProxyType(
         "long_text": Rule("warn", "warn", "a text over 1,500 characters"),
         "looks_secret": Rule("warn", "warn", "values or a name that look like a password, key or token"),
         "not_in_pendo": Rule("block_row", "block_row", "found when planning: Pendo does not know the id, and creating is off"),
+        "goes_back_raw": Rule("warn", "warn", "found when undoing: a value of another type than the field's goes back as it was, and Pendo may refuse its record"),
         "cannot_undo": Rule("warn", "warn", "found when undoing: there was no value before"),
     }
 )  # fmt: skip
@@ -157,7 +159,7 @@ def drop_blocked(values: pl.DataFrame, problems: pl.DataFrame, /) -> pl.DataFram
     kept = values.drop([name for name in columns if name in field_names(values)])
     for name, cells in fields.drop_nulls("row").partition_by("field", as_dict=True).items():
         kept = _drop_cells(kept, str(name[0]), cells)
-    kept = _drop_raw(kept, fields.drop_nulls("row"))
+    kept = _drop_raw(kept, field_names(values), pl.concat([fields, problems.filter(severity="block_row")]))
     return kept.join(rows, on="row", how="anti", maintain_order="left") if rows.height else kept
 
 
@@ -227,15 +229,20 @@ def _drop_cells(values: pl.DataFrame, field: str, cells: pl.DataFrame) -> pl.Dat
     return _mark(values, cells).with_columns(kept).drop(_HIT)
 
 
-def _drop_raw(values: pl.DataFrame, problems: pl.DataFrame) -> pl.DataFrame:
-    """Forget the raw cells of rows in which each of them was blocked."""
-    kept = pl.when(pl.col(_HIT).is_null()).then(pl.col("raw")).alias("raw")
-    return _mark(values, problems.filter(rule="wrong_value")).with_columns(kept).drop(_HIT)
+def _drop_raw(kept: pl.DataFrame, fields: Sequence[str], problems: pl.DataFrame) -> pl.DataFrame:
+    """Forget the raw cells of those rows in which each of them was blocked; `diff_values` refuses the others."""
+    if kept["raw"].null_count() == kept.height:
+        return kept
+    blocked = problems.filter(rule="wrong_value").group_by("row").agg(pl.len().alias(_HIT))
+    marked = kept.join(blocked, on="row", how="left", maintain_order="left")
+    n_raw = pl.sum_horizontal([raw_cell(name).is_not_null() for name in fields])
+    stays = pl.when(pl.col(_HIT).fill_null(0) < n_raw).then(pl.col("raw")).alias("raw")
+    return marked.rechunk().with_columns(stays).drop(_HIT)
 
 
 def _mark(values: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
     hits = cells.select("row", pl.lit(True).alias(_HIT)).unique("row")
-    return values.join(hits, on="row", how="left", maintain_order="left")
+    return values.join(hits, on="row", how="left", maintain_order="left").rechunk()
 
 
 # --- ids -----------------------------------------------------------------------------------------------------
@@ -281,32 +288,32 @@ def _similar(named: pl.DataFrame) -> pl.DataFrame:
 
 
 def _check_columns(values: pl.DataFrame, mapping: Mapping) -> Iterable[pl.DataFrame]:
-    for name in field_names(values):
-        for rule, reason in _column_reasons(values, name, mapping):
+    for name, dtype in values.select(field_names(values)).schema.items():
+        for rule, reason in _column_reasons(name, dtype, mapping):
             yield from _column_problem(name, reason, rule=rule, mapping=mapping, n_rows=values.height)
 
 
-def _column_reasons(values: pl.DataFrame, name: str, mapping: Mapping) -> Iterable[tuple[str, str]]:
-    dtype = values.schema[name]
+def _column_reasons(name: str, dtype: pl.DataType, mapping: Mapping) -> Iterable[tuple[str, str]]:
     trait = mapping.trait_of(name)
     wanted = trait.type if trait else None
-    if not pl.Series([name]).str.contains(_FIELD_NAME).item():
+    is_naive = isinstance(dtype, pl.Datetime) and dtype.time_zone is None
+    if not re.search(_FIELD_NAME, name):
         yield (
             "illegal_field_name",
             f"{name!r} is no field name: letters, digits and underscores, no digit first",
         )
-    if isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
+    if is_naive and wanted in (None, "date", "text"):
         yield "no_time_zone", "these datetimes have no zone; say which: Mapping(…, time_zone='Europe/Berlin')"
-    elif type_of(dtype) is None:
-        yield "unsupported_type", f"Pendo has no type for {as_words(dtype)}; cast the column, or leave it out"
     elif wanted is not None and type_of(dtype) != wanted:
         yield (
             "unsupported_type",
             f"{as_words(dtype)} can't be read as {wanted}; use Trait(sql=…) to make it one",
         )
+    elif type_of(dtype) is None:
+        yield "unsupported_type", f"Pendo has no type for {as_words(dtype)}; cast the column, or leave it out"
     elif isinstance(dtype, pl.List) and mapping.group != "agent":
         yield "list_outside_agent", f"Pendo keeps lists in its agent group only, not in {mapping.group}"
-    if pl.Series([name]).str.contains(_SECRET_NAME).item():
+    if re.search(_SECRET_NAME, name):
         yield "looks_secret", f"the name {name!r} looks like a secret's; Pendo's users will see its values"
 
 
@@ -314,8 +321,8 @@ def _check_schema(values: pl.DataFrame, mapping: Mapping, fields: pl.DataFrame) 
     mine = fields.filter(kind=mapping.kind, group=mapping.group)
     known = {line["field"]: line for line in mine.iter_rows(named=True)}
     alive = [name for name, line in known.items() if not line["is_deleted"]]
-    for name in field_names(values):
-        rule, reason = _schema_reason(name, type_of(values.schema[name]), known.get(name), alive, mapping)
+    for name, dtype in values.select(field_names(values)).schema.items():
+        rule, reason = _schema_reason(name, type_of(dtype), known.get(name), alive, mapping)
         if rule:
             yield from _column_problem(name, reason, rule=rule, mapping=mapping, n_rows=values.height)
 
@@ -350,24 +357,26 @@ def _schema_reason(
 
 
 def _check_cells(values: pl.DataFrame, mapping: Mapping) -> Iterable[pl.DataFrame]:
-    for name in field_names(values):
+    has_raw = values["raw"].null_count() < values.height
+    for name, dtype in values.select(field_names(values)).schema.items():
         severity: Severity = "block_row" if mapping.clears(name) else "block_field"
-        yield _wrong_values(values, name, severity)
-        dtype = values.schema[name]
+        if has_raw:
+            yield _wrong_values(values, name, as_words(dtype), mapping, severity)
+        column = values.select("row", "id", pl.col(name))
         if dtype == DTYPES["float"]:
-            hits = values.filter(~pl.col(name).is_finite())
+            hits = column.filter(~pl.col(name).is_finite())
             reason = pl.format("{} can't travel: JSON has no such number", pl.col(name))
             yield row_problems(hits, reason, rule="not_finite", severity=severity, field=name)
         elif dtype == DTYPES["integer"]:
-            hits = values.filter(~pl.col(name).is_between(-SAFE_INTEGER, SAFE_INTEGER))
+            hits = column.filter(~pl.col(name).is_between(-SAFE_INTEGER, SAFE_INTEGER))
             reason = pl.format(
                 "{} is beyond ±2^53 and would be rounded on the way; map it as text", pl.col(name)
             )
             yield row_problems(hits, reason, rule="unsafe_integer", severity=severity, field=name)
         elif dtype == DTYPES["text"]:
-            yield from _check_texts(values, name, mapping)
+            yield from _check_texts(column, name, mapping)
         elif dtype == DTYPES["list"]:
-            hits = values.filter(pl.col(name).list.eval(pl.element().is_null()).list.any())
+            hits = column.filter(pl.col(name).list.eval(pl.element().is_null()).list.any())
             yield row_problems(
                 hits, "the list has a null in it", rule="wrong_value", severity=severity, field=name
             )
@@ -385,10 +394,11 @@ def _check_texts(values: pl.DataFrame, name: str, mapping: Mapping) -> Iterable[
         yield from _column_problem(name, told, rule="looks_secret", mapping=mapping, n_rows=n_secret)
 
 
-def _wrong_values(values: pl.DataFrame, name: str, severity: Severity) -> pl.DataFrame:
-    if values["raw"].null_count() == values.height:
-        return no_problems()
+def _wrong_values(
+    values: pl.DataFrame, name: str, type_words: str, mapping: Mapping, severity: Severity
+) -> pl.DataFrame:
     cells = values.select("row", "id", cell=raw_cell(name)).drop_nulls("cell")
-    shown = pl.col("cell").str.slice(0, 60)
-    reason = pl.format("{} is not a value of type " + as_words(values.schema[name]), shown)
-    return row_problems(cells, reason, rule="wrong_value", severity=severity, field=name)
+    clocks = f", or the clocks of {mapping.time_zone} show it never or twice" if mapping.time_zone else ""
+    reason = pl.format("{} is not a value of type " + type_words, pl.col("cell").str.slice(0, 60))
+    told = pl.concat_str(reason, pl.lit(clocks if type_words == "date" else ""))
+    return row_problems(cells, told, rule="wrong_value", severity=severity, field=name)

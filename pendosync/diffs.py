@@ -14,6 +14,7 @@ from pendosync.values import ensure_typed
 _BEFORE: Final = "\0before "
 _RAW: Final = "\0raw"
 _KNOWN: Final = "\0known"
+_CHANGED: Final = "\0changed"
 
 
 def diff_values(
@@ -64,8 +65,8 @@ def diff_values(
     has_raw = joined[_RAW].null_count() < joined.height
     marks = {name: _is_changed(name, clears=mapping.clears(name), has_raw=has_raw) for name in fields}
     is_new = pl.col(_KNOWN).is_null() if against == "pendo" else pl.lit(False)
-    marked = joined.with_columns(struct_of(marks).alias("changed"))
-    differs = pl.any_horizontal(is_new, *(pl.col("changed").struct.field(name) for name in fields))
+    marked = joined.with_columns(struct_of(marks).alias(_CHANGED))
+    differs = pl.any_horizontal(is_new, *(pl.col(_CHANGED).struct.field(name) for name in fields))
     return _as_changes(marked.filter(differs), fields, mapping, is_new)
 
 
@@ -127,7 +128,7 @@ def _as_changes(changed: pl.DataFrame, fields: list[str], mapping: Mapping, is_n
         "row",
         "id",
         pl.when(is_new).then(pl.lit("create")).otherwise(pl.lit("update")).alias("action"),
-        "changed",
+        pl.col(_CHANGED).alias("changed"),
         struct_of(before).alias("before"),
         struct_of(after).alias("after"),
         pl.col(_RAW).alias("before_raw"),
@@ -140,6 +141,6 @@ def _kept_raw(changed: pl.DataFrame, fields: list[str]) -> pl.Expr:
     if changed[_RAW].null_count() == changed.height:
         return pl.lit(None, dtype=pl.String)
     stays = [
-        (name, pl.when(~pl.col("changed").struct.field(name)).then(raw_cell(name, _RAW))) for name in fields
+        (name, pl.when(~pl.col(_CHANGED).struct.field(name)).then(raw_cell(name, _RAW))) for name in fields
     ]
     return raw_of(stays)

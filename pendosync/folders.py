@@ -51,8 +51,12 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFram
     """
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        parts = [pl.read_parquet(folder / Path(name).name) for name in manifest["parts"]]
-        return manifest, pl.concat(parts, rechunk=True), pl.read_parquet(folder / "problems.parquet")
+        parts = [pl.read_parquet(folder / Path(name).name, glob=False) for name in manifest["parts"]]
+        return (
+            manifest,
+            pl.concat(parts, rechunk=True),
+            pl.read_parquet(folder / "problems.parquet", glob=False),
+        )
     except FileNotFoundError as error:
         name = Path(error.filename or str(error)).name
         raise PlanError(

@@ -85,6 +85,9 @@ CHANGES: Final = pl.Schema({"row": pl.UInt32(), "id": pl.String(), "action": pl.
 (structs of typed values, one per field), `before_raw` and `after_raw` (as `raw` in VALUES: cells of another type).
 """
 
+CHANGE_COLUMNS: Final = (*CHANGES.names(), "changed", "before", "after", "before_raw", "after_raw")
+"""All columns of CHANGES; a plan may carry others, to filter on."""
+
 REQUESTS: Final = pl.Schema(
     {
         "batch": pl.UInt32(),
@@ -226,19 +229,6 @@ def json_member(expr: pl.Expr, name: str) -> pl.Expr:
 def json_object(members: Sequence[pl.Expr]) -> pl.Expr:
     """Return the JSON object of those *members* that are not null."""
     return pl.concat_str(pl.lit("{"), pl.concat_str(members, separator=",", ignore_nulls=True), pl.lit("}"))
-
-
-def raw_object(cells: Sequence[tuple[str, pl.Expr]]) -> pl.Expr:
-    """Return the column `raw` of those columns of the frame whose condition holds; null where none does.
-
-    Args:
-        cells: column and condition.
-    """
-    texts = []
-    for name, holds in cells:
-        value = json_member(pl.col(name), name).str.strip_prefix(f"{json.dumps(name, ensure_ascii=False)}:")
-        texts.append((name, pl.when(holds).then(value)))
-    return raw_of(texts)
 
 
 def raw_of(texts: Sequence[tuple[str, pl.Expr]]) -> pl.Expr:

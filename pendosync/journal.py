@@ -47,6 +47,14 @@ RUNS: Final = pl.Schema(
 WRITTEN: Final[tuple[Status, ...]] = ("updated", "created", "accepted")
 """The outcomes after which Pendo holds, or will hold, what was pushed."""
 
+
+def may_be_written() -> pl.Expr:
+    """Return whether Pendo holds, or may hold, what was pushed; over the columns of `derive_outcomes`."""
+    refused = pl.col("http_status").is_between(400, 499).fill_null(False)
+    unsure = (pl.col("status") == "unknown") | ((pl.col("status") == "failed") & ~refused)
+    return pl.col("status").is_in(WRITTEN) | unsure
+
+
 _TABLES: Final = """
 CREATE TABLE run (
     run_id TEXT NOT NULL, state TEXT NOT NULL, kind TEXT NOT NULL, "group" TEXT NOT NULL, route TEXT NOT NULL,
@@ -106,7 +114,7 @@ class Journal:
         except PlanError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise JournalError(str(error)) from None
-        except JournalError:
+        except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
@@ -156,21 +164,14 @@ class RunRecord:
 
     def __init__(self, run_id: str, folder: Path, plan: Plan) -> None:
         self.run_id = run_id
-        with _told(folder):
-            self._db = _connect(folder / "run.sqlite")
-            try:
-                self._db.executescript(_TABLES)
-                self._write(
-                    "INSERT INTO run VALUES (?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '', ?, ?)",
-                    (
-                        run_id, plan.shape.kind, plan.shape.group, plan.shape.route, plan.target.api_url, len(plan),
-                        plan.n_requests, plan.digest, plan.undoes, _now_ms(), socket.gethostname(), os.getpid(),
-                    ),
-                )  # fmt: skip
-            except BaseException:
-                self._db.close()
-                raise
         self._folder = folder
+        file = folder / "run.sqlite"
+        with _told(folder):
+            _write_run(file.with_suffix(".new"), run_id, plan)
+            file.with_suffix(".new").rename(
+                file
+            )  # a run is in the journal with its first line, or not at all
+            self._db = _connect(file)
 
     def record_sending(self, batch: int, *, first_row: int, n_rows: int, sha256: str) -> None:
         """Write that *batch* is about to be sent.
@@ -209,8 +210,13 @@ class RunRecord:
         """Close the file."""
         self._db.close()
 
+    def discard(self) -> None:
+        """Forget a run that never began."""
+        self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
     def _write(self, sql: str, values: Sequence[Any]) -> None:
-        with _told(getattr(self, "_folder", Path(self.run_id))), self._db:
+        with _told(self._folder), self._db:
             self._db.execute(sql, values)
 
 
@@ -351,6 +357,19 @@ def _told(place: Path) -> Iterator[None]:
             f"The journal can't be written or read at {str(place)!r} ({told}). Expected a folder on a disk with room, "
             f"that no other process holds. Hint: open_journal('another-folder')."
         ) from None
+
+
+def _write_run(path: Path, run_id: str, plan: Plan) -> None:
+    """Write the tables and the line of a run that begins."""
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.executescript(_TABLES)
+        db.execute(
+            "INSERT INTO run VALUES (?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '', ?, ?)",
+            (
+                run_id, plan.shape.kind, plan.shape.group, plan.shape.route, plan.target.api_url, len(plan),
+                plan.n_requests, plan.digest, plan.undoes, _now_ms(), socket.gethostname(), os.getpid(),
+            ),
+        )  # fmt: skip
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -72,6 +72,8 @@ class Trait:
     _expr_text: str | None = dataclasses.field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        for name in ("column", "field", "sql"):
+            _ensure_text(name, getattr(self, name))
         sources = [name for name in ("column", "sql", "expr") if getattr(self, name) is not None]
         if len(sources) != 1:
             raise MappingError(
@@ -95,7 +97,7 @@ class Trait:
 
     def _check_choices(self) -> None:
         where = {"trait": self.source, "field": self.field}
-        if self.type is not None and self.type not in DTYPES:
+        if self.type is not None and (not isinstance(self.type, str) or self.type not in DTYPES):
             raise MappingError.bad_choice("type", self.type, tuple(DTYPES), **where)
         if self.null not in ("keep", "clear"):
             raise MappingError.bad_choice("null", self.null, ("keep", "clear"), **where)
@@ -190,11 +192,17 @@ class Mapping:
         for name, known in (("kind", KINDS), ("route", ROUTES)):
             if getattr(self, name) not in known:
                 raise MappingError.bad_choice(name, getattr(self, name), known)
+        for name in ("id", "group", "time_zone"):
+            _ensure_text(name, getattr(self, name))
         object.__setattr__(self, "group", self.group or DEFAULT_GROUPS[self.route])
+        if self.route == "webhook" and self.group in WRITABLE_GROUPS:
+            raise MappingError(
+                f"The webhook does not reach the group {self.group!r}. Expected the group in which Pendo shows what "
+                f"arrives by it. Hint: group='' takes {DEFAULT_GROUPS['webhook']!r}."
+            )
         if self.route == "metadata" and self.group not in WRITABLE_GROUPS:
             raise MappingError.bad_choice("group", self.group, WRITABLE_GROUPS)
-        traits = (self.traits,) if isinstance(self.traits, str | Trait) else self.traits
-        object.__setattr__(self, "traits", tuple(Trait(t) if isinstance(t, str) else t for t in traits))
+        object.__setattr__(self, "traits", tuple(_as_trait(trait) for trait in _as_list(self.traits)))
         self._check_fields()
         self._check_zone()
 
@@ -219,7 +227,8 @@ class Mapping:
             return
         try:
             ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
+            pl.Series([0]).cast(pl.Datetime("ms", self.time_zone)).dt.year()  # polars knows fewer
+        except (ZoneInfoNotFoundError, ValueError, OSError, pl.exceptions.PolarsError):
             raise MappingError(
                 f"The time zone {self.time_zone!r} does not exist. Expected a name of the IANA database. "
                 f"Hint: time_zone='Europe/Berlin', or time_zone='UTC'."
@@ -228,7 +237,7 @@ class Mapping:
     @property
     def each_trait(self) -> tuple[Trait, ...]:
         """The traits, each as a Trait."""
-        return tuple(trait for trait in self.traits if isinstance(trait, Trait))
+        return tuple(_as_trait(trait) for trait in self.traits)
 
     def trait_of(self, field_name: str) -> Trait | None:
         """Return the trait that fills *field_name*, also where a struct was flattened into `trait_part`."""
@@ -355,6 +364,33 @@ def load_mapping(path: str | Path, /) -> Mapping:
             f"Hint: mend that line."
         ) from None
     return Mapping.from_dict(values)
+
+
+def _ensure_text(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, str):
+        raise MappingError(f"{name} is {value!r}. Expected a text. Hint: {name}={str(value)!r}.")
+
+
+def _as_list(traits: object) -> Sequence[object]:
+    if isinstance(traits, str | Trait):
+        return (traits,)
+    if isinstance(traits, Sequence):
+        return traits
+    raise MappingError(
+        f"The traits are a {type(traits).__name__}. Expected a list of Traits or names of columns. "
+        f"Hint: traits=['plan', Trait('Seats', field='seats')]."
+    )
+
+
+def _as_trait(trait: object) -> Trait:
+    if isinstance(trait, str):
+        return Trait(trait)
+    if isinstance(trait, Trait):
+        return trait
+    raise MappingError(
+        f"A trait is a {type(trait).__name__}. Expected a Trait or the name of a column. "
+        f"Hint: Trait(expr=…, field='plan') takes a polars expression."
+    )
 
 
 def _check_keys(

@@ -22,6 +22,7 @@ from pendosync.checks import RULES, no_problems, row_problems
 from pendosync.errors import FrameError, MappingError, PlanError, counted, listed, nearest
 from pendosync.folders import altered, read_folder, write_folder
 from pendosync.frames import (
+    CHANGE_COLUMNS,
     CHANGES,
     DTYPES,
     PROBLEMS,
@@ -42,7 +43,6 @@ BATCH_SIZE: Final = 500
 _FORMAT: Final = 1
 _PART_ROWS: Final = 200_000
 _WINDOW: Final = 20_000
-_BRICK: Final = ("row", "id", "action", "changed", "before", "after", "before_raw", "after_raw")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -150,6 +150,10 @@ class Plan:
         `plan.select(after("seats") > 10)` takes the ids that will have more than ten seats.
         """
         chosen = self.changes
+        if expr is not None and not isinstance(expr, pl.Expr):
+            raise PlanError(
+                f"select was given {expr!r}. Expected a polars expression. Hint: plan.select(after('seats') > 10)."
+            )
         if expr is not None:
             try:
                 chosen = chosen.filter(expr)
@@ -195,7 +199,13 @@ class Plan:
         }
 
     def _known_ids(self, names: Iterable[str]) -> pl.DataFrame:
-        wanted = pl.DataFrame({"id": list(names)}, schema={"id": pl.String}).unique(maintain_order=True)
+        if isinstance(names, str) or any(not isinstance(name, str | int) for name in names):
+            raise PlanError(
+                f"The ids are {names!r}. Expected a list of texts. Hint: plan.select(ids=['u-1', 'u-2'])."
+            )
+        wanted = pl.DataFrame({"id": [str(name) for name in names]}, schema={"id": pl.String}).unique(
+            maintain_order=True
+        )
         strange = wanted.join(self.changes, on="id", how="anti", maintain_order="left")["id"].to_list()
         if strange:
             known = self.changes["id"].head(10_000).to_list()
@@ -260,7 +270,7 @@ def plan_changes(
 
     Source: Pendo advises against creating ids by API in nearly all cases (tech note, read 2026-11-23).
     """
-    ensure_frame(changes, CHANGES, "changes", also=_BRICK)
+    ensure_frame(changes, CHANGES, "changes", also=CHANGE_COLUMNS)
     for name, value, choices in (
         ("create", create, ("never", "unknown_ids")),
         ("send", send, ("changed", "all")),
@@ -271,7 +281,10 @@ def plan_changes(
         raise PlanError(
             f"batch_size is {batch_size!r}. Expected a whole number from 1 up. Hint: batch_size={BATCH_SIZE}."
         )
+    if planned_at is not None and not isinstance(planned_at, datetime):
+        raise PlanError(f"planned_at is {planned_at!r}. Expected a datetime. Hint: datetime.now(UTC).")
     _ensure_types(changes)
+    _ensure_rows(changes)
     known = ensure_frame(problems, PROBLEMS, "problems") if problems is not None else no_problems()
     if create == "never":
         unknown = changes.filter(action="create")
@@ -372,6 +385,23 @@ def _ensure_types(changes: pl.DataFrame) -> None:
     )
     if strange:
         raise FrameError.wrong_type("changes", {name: f"is {dtype}" for name, dtype in strange.items()})
+
+
+def _ensure_rows(changes: pl.DataFrame) -> None:
+    wrong = {}
+    if changes["id"].null_count() or changes["id"].is_duplicated().any():
+        wrong["id"] = "holds nulls or repeats"
+    if changes["row"].null_count():
+        wrong["row"] = "holds nulls"
+    if set(changes["action"].unique()) - {"update", "create"}:
+        wrong["action"] = "holds other than update and create"
+    fields = change_fields(changes)
+    for name in ("changed", "before"):
+        parts = changes.schema[name]
+        if not isinstance(parts, pl.Struct) or [part.name for part in parts.fields] != fields:
+            wrong[name] = "has not the fields of after"
+    if wrong:
+        raise FrameError.wrong_type("changes", wrong)
 
 
 def _from_manifest(

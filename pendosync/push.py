@@ -71,8 +71,13 @@ def push(plan: Plan, /, *, client: Client, journal: Journal, show: bool = True) 
     """
     _ensure_pushable(plan, client)
     client.settings.secret("integration_key" if plan.shape.route == "metadata" else "app_key")
-    run = Run(plan, client, journal, journal.record_run(plan))
-    run._start(show=show)
+    record = journal.record_run(plan)
+    try:
+        run = Run(plan, client, journal, record)
+        run._start(show=show)
+    except BaseException:
+        record.discard()
+        raise
     return run
 
 
@@ -192,7 +197,9 @@ class Run:
 
     def __await__(self) -> Generator[Any, None, pl.DataFrame]:
         if self._future is not None:
-            yield from asyncio.wrap_future(self._future).__await__()
+            yield from asyncio.shield(
+                asyncio.wrap_future(self._future)
+            ).__await__()  # a timeout ends the wait, not the run
         return self.wait()
 
     def __repr__(self) -> str:
@@ -212,8 +219,8 @@ class Run:
             from pendosync.preview.run_view import open_run_view
 
             self._show = open_run_view(self.progress)
-        atexit.register(self._stop_at_exit)
         self._future = self._client.start(self._work())
+        atexit.register(self._stop_at_exit)
 
     async def _work(self) -> None:
         ticker = asyncio.create_task(self._tick())
@@ -335,10 +342,12 @@ class Run:
         self._over.wait(_PATIENCE_S)
 
     def _stop_at_exit(self) -> None:
+        if self._over.is_set():
+            return
         self.cancel()
         if not self._over.wait(_PATIENCE_S):
             self._cut()
-        left = len(self.plan) - sum(self._counts.values())
+        left = self._n_not_sent()
         print(  # noqa: T201
             f"pendosync: run {self.id} was stopped cleanly at exit, {counted(left, 'id')} not sent. "
             f"read_outcomes(open_journal({str(self._journal.path)!r}), {self.id!r}) says which.",
@@ -346,11 +355,14 @@ class Run:
         )
 
     def _stopped_sentence(self, error: PendosyncError) -> str:
-        left = len(self.plan) - sum(self._counts.values())
+        left = self._n_not_sent()
         return (
             f"Run {self.id} stopped: {error} {counted(left, 'id')} of {len(self.plan):,} were not sent. "
             f"Hint: read_outcomes(journal, {self.id!r}) says what became of each."
         )
+
+    def _n_not_sent(self) -> int:
+        return len(self.plan) - sum(n for status, n in self._counts.items() if status != "pending")
 
     def _outcomes_or_none(self) -> pl.DataFrame | None:
         try:

@@ -20,6 +20,7 @@ from pendosync.errors import (
 from pendosync.regions import Target
 
 Host = Literal["api", "data"]
+_SHOWN_PATH: Final = 120
 
 CALLED: Final = MappingProxyType(
     {"integration_key": "integration key", "app_key": "app API key", "track_secret": "track secret"}
@@ -44,7 +45,8 @@ class Ask:
         return "app_key" if self.path.startswith("/data/segmentio/") else "track_secret"
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path}"
+        shown = self.path if len(self.path) <= _SHOWN_PATH else f"{self.path[:_SHOWN_PATH]}…"
+        return f"{self.method} {shown}"
 
 
 def quoted(shown: str) -> str:

@@ -49,9 +49,10 @@ class Pace:
     max_at_once: int
 
     def __post_init__(self) -> None:
-        if self.max_per_second is not None and not self.max_per_second > 0:
+        rate, most = self.max_per_second, self.max_at_once
+        if rate is not None and not (isinstance(rate, int | float) and rate > 0):
             raise SettingsError.bad_value("max_per_second", self.max_per_second, "a number above 0, or None")
-        if self.max_at_once < 1:
+        if not isinstance(most, int) or most < 1:
             raise SettingsError.bad_value("max_at_once", self.max_at_once, "a whole number from 1 up")
 
     def expected_s(self, requests: int) -> float | None:
@@ -90,7 +91,6 @@ def hosts_of(region: str) -> Hosts:
     Raises:
         SettingsError: no such region; the message lists those that exist.
     """
-    try:
-        return REGIONS[region]
-    except KeyError:
-        raise SettingsError.unknown_region(region, tuple(REGIONS)) from None
+    if not isinstance(region, str) or region not in REGIONS:
+        raise SettingsError.unknown_region(str(region), tuple(REGIONS))
+    return REGIONS[region]

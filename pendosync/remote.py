@@ -45,6 +45,10 @@ _TYPES: Final[AbstractMapping[str, FieldType]] = MappingProxyType(
 )
 
 
+_MOST_IN_PATH: Final = 1_000
+"""Longer ids are read by pages: no path holds them."""
+
+
 def fetch_fields(client: Client, /, *, kind: Kind) -> pl.DataFrame:
     """Return the fields that Pendo knows, deleted and hidden ones too.
 
@@ -156,7 +160,8 @@ def fetch_typed(
     """
     _ensure_kind(kind)
     asked = None if ids is None else _asked_ids(ids)
-    pages = None if asked is None or len(asked) > single_reads else _read_each(client, kind, asked)
+    by_pages = asked is None or len(asked) > single_reads or any(len(one) > _MOST_IN_PATH for one in asked)
+    pages = None if asked is None or by_pages else _read_each(client, kind, asked)
     if pages is None:
         pages = _read_pages(client, kind, page_size, None if asked is None else set(asked))
     frames = [values_frame(ids_, records, group, types) for ids_, records in pages]

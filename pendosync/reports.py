@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 from typing import Any, Final
 
@@ -137,27 +138,35 @@ def _changes_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -
 
 def _row_html(row: AbstractMapping[str, Any], shown: Sequence[str]) -> str:
     tag = " <span style='font-size:11px'>new</span>" if row["action"] == "create" else ""
-    raw = json.loads(row["before_raw"] or "{}")
+    raw, raw_after = (json.loads(row[name] or "{}") for name in ("before_raw", "after_raw"))
     cells = "".join(
-        _cell_html(row["before"][name], row["after"][name], raw.get(name), is_changed=row["changed"][name])
+        _cell_html(
+            row["before"][name] if name not in raw else _Raw(raw[name]),
+            row["after"][name] if name not in raw_after else _Raw(raw_after[name]),
+            is_changed=row["changed"][name],
+        )
         for name in shown
     )
     return f"{ROW}<td style='{CELL}'><code>{_text(row['id'])}</code>{tag}</td>{cells}</tr>"
 
 
-def _cell_html(before: Any, after: Any, raw: str | None, *, is_changed: bool) -> str:
-    """Show one cell; *raw* is the JSON text of a value before that is not of the field's type."""
+class _Raw(str):
+    """The JSON text of a value that is not of its field's type."""
+
+    __slots__ = ()
+
+
+def _cell_html(before: Any, after: Any, *, is_changed: bool) -> str:
     if not is_changed:
-        return f"<td style='{CELL};{MUTED}'>{_text(raw if after is None else after)}</td>"
-    old = raw if before is None else before
-    kind = "new" if old is None else "cleared" if after is None else "changed"
-    sign = (
-        f"<span style='{MUTED};font-size:11px'>new</span> "
-        if old is None
-        else f"<s style='{MUTED}'>{_text(old)}</s> "
+        return f"<td style='{CELL};{MUTED}'>{_text(after)}</td>"
+    kind = "new" if before is None else "cleared" if after is None else "changed"
+    old = (
+        "<span style='opacity:.7;font-size:11px'>new</span> "
+        if before is None
+        else f"<s style='{MUTED}'>{_text(before)}</s> "
     )
     return (
-        f"<td style='{CELL};{_TINTS[kind]}'>{sign}{'<i>cleared</i>' if after is None else _text(after)}</td>"
+        f"<td style='{CELL};{_TINTS[kind]}'>{old}{'<i>cleared</i>' if after is None else _text(after)}</td>"
     )
 
 
@@ -166,5 +175,9 @@ def _text(value: Any, most: int = 40) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    text = value.strftime("%Y-%m-%d %H:%M") if hasattr(value, "strftime") else str(value)
+    if isinstance(value, datetime):
+        exact = "%Y-%m-%d %H:%M:%S" if value.second or value.microsecond else "%Y-%m-%d %H:%M"
+        text = value.strftime(exact) + (f".{value.microsecond // 1000:03}" if value.microsecond else "")
+    else:
+        text = str(value)
     return escape(text if len(text) <= most else text[: most - 1] + "…")

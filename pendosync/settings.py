@@ -183,7 +183,7 @@ def _read_env(path: str | Path | None) -> dict[str, str | None]:
 def _as_secret(name: str, value: Secret | str | None) -> Secret | None:
     if value is None or isinstance(value, Secret):
         return value
-    text = value.strip()
+    text = value.strip() if isinstance(value, str) else ""
     if not text or any(ord(letter) < 33 or ord(letter) > 126 for letter in text):
         what, variable, _ = _WHERE[name]
         raise SettingsError(

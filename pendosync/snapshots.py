@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from pendosync.frames import change_fields, raw_cell, raw_of
-from pendosync.journal import WRITTEN, Journal, derive_outcomes, read_plan, read_runs
+from pendosync.frames import CHANGE_COLUMNS, change_fields, raw_cell, raw_of
+from pendosync.journal import WRITTEN, Journal, derive_outcomes, may_be_written, read_plan, read_runs
 from pendosync.mapping import Mapping
 from pendosync.regions import Target
 
@@ -13,7 +13,8 @@ from pendosync.regions import Target
 def read_snapshot(journal: Journal, mapping: Mapping, /, *, target: Target) -> pl.DataFrame:
     """Return what was last pushed to *target*, as far as the outcomes say that it was written.
 
-    Per id and field the latest push wins. Runs that pushed a field as another type are left out for that field.
+    Per id and field the latest push wins. A cell is left out where that push may or may not have been written, or was
+    of another type than the field's latest.
 
     Args:
         journal: where to look.
@@ -35,29 +36,25 @@ def read_snapshot(journal: Journal, mapping: Mapping, /, *, target: Target) -> p
     pushed: dict[str, list[pl.DataFrame]] = {}
     for run_id in mine["run_id"]:
         plan = read_plan(journal, run_id)
-        status = derive_outcomes(journal, run_id, plan)["status"]
-        written = plan.changes.with_columns(status).filter(pl.col("status").is_in(WRITTEN))
-        for name in change_fields(written):
+        told = derive_outcomes(journal, run_id, plan).select("status", "http_status")
+        touched = plan.changes.select(CHANGE_COLUMNS).hstack(
+            told.select(pl.col("status").is_in(WRITTEN).alias("sure"), may_be_written().alias("touched"))
+        )
+        for name in change_fields(touched):
             if mapping.trait_of(name) is not None:
-                pushed.setdefault(name, []).append(_pushed_cells(written, name))
-    return _latest({name: frames for name, frames in pushed.items() if frames})
+                pushed.setdefault(name, []).append(_pushed_cells(touched.filter("touched"), name))
+    return _latest(pushed)
 
 
-def _pushed_cells(written: pl.DataFrame, name: str) -> pl.DataFrame:
-    raw = raw_cell(name, "after_raw").alias("raw")
-    cells = written.filter(pl.col("changed").struct.field(name))
-    return cells.select("id", pl.col("after").struct.field(name).alias(name), raw)
+def _pushed_cells(touched: pl.DataFrame, name: str) -> pl.DataFrame:
+    cells = touched.filter(pl.col("changed").struct.field(name))
+    value, raw = pl.col("after").struct.field(name).alias(name), raw_cell(name, "after_raw").alias("raw")
+    return cells.select("id", value, raw, "sure")
 
 
 def _latest(pushed: dict[str, list[pl.DataFrame]]) -> pl.DataFrame:
-    frames = {
-        name: [part for part in parts if part.schema[name] == parts[-1].schema[name]]
-        for name, parts in pushed.items()
-    }
-    columns = {
-        name: pl.concat(parts).unique("id", keep="last", maintain_order=True)
-        for name, parts in frames.items()
-    }
+    """Per field and id, the newest push wins; a cell that is not sure, or of an older type, is left out."""
+    columns = {name: _latest_cells(name, parts) for name, parts in pushed.items()}
     ids = pl.concat(
         [pl.DataFrame(schema={"id": pl.String}), *(part.select("id") for part in columns.values())]
     )
@@ -66,4 +63,16 @@ def _latest(pushed: dict[str, list[pl.DataFrame]]) -> pl.DataFrame:
         held = held.join(part.rename({"raw": f"\0{name}"}), on="id", how="left", maintain_order="left")
     raws = [(name, pl.col(f"\0{name}")) for name in columns]
     row = pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
-    return held.select(row, "id", raw_of(raws), *columns)
+    return held.rechunk().select(row, "id", raw_of(raws), *columns)
+
+
+def _latest_cells(name: str, parts: list[pl.DataFrame]) -> pl.DataFrame:
+    dtype = parts[-1].schema[name]
+    told = [
+        part
+        if part.schema[name] == dtype
+        else part.with_columns(pl.lit(None, dtype=dtype).alias(name), sure=pl.lit(False))
+        for part in parts
+    ]
+    newest = pl.concat(told).unique("id", keep="last", maintain_order=True)
+    return newest.filter("sure").drop("sure")

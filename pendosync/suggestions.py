@@ -10,8 +10,9 @@ from typing import Final
 import polars as pl
 
 from pendosync.errors import MappingError, listed
-from pendosync.frames import FIELDS, RESERVED, Kind, Route, ensure_frame
+from pendosync.frames import FIELDS, KINDS, RESERVED, ROUTES, Kind, Route, ensure_frame
 from pendosync.mapping import DEFAULT_GROUPS, Mapping, Trait
+from pendosync.tables import columns_in
 
 _ID_NAMES: Final[AbstractMapping[Kind, tuple[str, ...]]] = {
     "visitor": ("visitorid", "userid", "uid", "memberid", "contactid", "id"),
@@ -61,7 +62,10 @@ def suggest_mapping(
         >>> suggest_mapping(pl.DataFrame({"User ID": ["ann"], "Plan": ["pro"]}), kind="visitor")
         Mapping(visitor by 'User ID' → custom, 1 trait: Plan)
     """
-    names = table.collect_schema().names()
+    for option, value, known_values in (("kind", kind, KINDS), ("route", route, ROUTES)):
+        if value not in known_values:
+            raise MappingError.bad_choice(option, value, known_values)
+    names = columns_in(table)
     id_column = id or _find_id(names, kind)
     if id_column not in names:
         raise MappingError.bad_choice("id", id_column, names)

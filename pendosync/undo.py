@@ -7,18 +7,19 @@ from typing import Literal
 
 import polars as pl
 
-from pendosync.checks import row_problems
+from pendosync.checks import no_problems, row_problems
 from pendosync.errors import MappingError
-from pendosync.frames import change_fields, raw_cell, raw_of, struct_of
-from pendosync.journal import WRITTEN, Journal, derive_outcomes, read_plan
+from pendosync.frames import CHANGE_COLUMNS, change_fields, raw_cell, raw_of, struct_of
+from pendosync.journal import Journal, derive_outcomes, may_be_written, read_plan
 from pendosync.plans import Plan, plan_changes
 
 
 def plan_undo(journal: Journal, run_id: str, /, *, absent: Literal["leave", "null"] = "leave") -> Plan:
     """Return the plan that puts back the values that stood before a run. Touches no network.
 
-    Takes back each id whose outcome says that it was written, or that it may have been; values of another type go
-    back as they were. What was not there before can't be taken away: `plan.cannot_undo` lists it.
+    Takes back each id whose outcome says that it was written, or that it may have been, so far as the run has come.
+    Values of another type than their field's go back as they were, in the last batches, with a warning each. What was
+    not there before can't be taken away: `plan.cannot_undo` lists it.
 
     Args:
         journal: where the run is written.
@@ -41,20 +42,22 @@ def plan_undo(journal: Journal, run_id: str, /, *, absent: Literal["leave", "nul
     fields = change_fields(pushed.changes)
     touched = _touched(journal, run_id, pushed)
     back = _reversed(touched, fields, absent)
+    problems = pl.concat([_cannot_undo(touched, fields, absent), _goes_back_raw(back, fields)])
     undo = plan_changes(
-        back, mapping=pushed.mapping, target=pushed.target, problems=_cannot_undo(touched, fields, absent),
+        back,
+        mapping=pushed.mapping,
+        target=pushed.target,
+        problems=problems,
         batch_size=pushed.shape.batch_size,
-    )  # fmt: skip
+    )
     return dataclasses.replace(undo, undoes=run_id)
 
 
 def _touched(journal: Journal, run_id: str, pushed: Plan) -> pl.DataFrame:
     """Return the changes that Pendo wrote, or may have written: not those that were missing, refused or never sent."""
-    outcomes = derive_outcomes(journal, run_id, pushed)
-    refused = pl.col("http_status").is_between(400, 499).fill_null(False)
-    written = pl.col("status").is_in([*WRITTEN, "unknown"]) | ((pl.col("status") == "failed") & ~refused)
-    told = outcomes.select("status", "http_status")
-    return pushed.changes.hstack(told).filter(written).drop("status", "http_status").rechunk()
+    told = derive_outcomes(journal, run_id, pushed).select("status", "http_status")
+    touched = pushed.changes.select(CHANGE_COLUMNS).hstack(told).filter(may_be_written())
+    return touched.drop("status", "http_status").rechunk()
 
 
 def _had_value(name: str) -> pl.Expr:
@@ -89,7 +92,22 @@ def _reversed(touched: pl.DataFrame, fields: list[str], absent: str) -> pl.DataF
         pl.col("after_raw").alias("before_raw"),
         raw_of(raws).alias("after_raw"),
     )
-    return back.filter(pl.any_horizontal([pl.col("changed").struct.field(name) for name in fields]))
+    goes = back.filter(pl.any_horizontal([pl.col("changed").struct.field(name) for name in fields]))
+    # Pendo may refuse a record with a cell of another type: such records come last, away from the others
+    return goes.sort(pl.col("after_raw").is_not_null(), maintain_order=True)
+
+
+def _goes_back_raw(back: pl.DataFrame, fields: list[str]) -> pl.DataFrame:
+    """Return a warning for each value that goes back as another type than its field's."""
+    lines = [no_problems()]
+    for name in fields:
+        raw = pl.when(pl.col("changed").struct.field(name)).then(raw_cell(name, "after_raw"))
+        cells = back.select("row", "id", cell=raw).drop_nulls("cell")
+        told = pl.format(
+            "{} goes back, which is not of the field's type; Pendo may refuse the record", "cell"
+        )
+        lines.append(row_problems(cells, told, rule="goes_back_raw", severity="warn", field=name))
+    return pl.concat(lines)
 
 
 def _cannot_undo(touched: pl.DataFrame, fields: list[str], absent: str) -> pl.DataFrame:

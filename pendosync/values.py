@@ -7,15 +7,13 @@ from typing import Any, Final
 
 import polars as pl
 
-from pendosync.errors import ColumnNotFoundError, FrameError, MappingError
-from pendosync.frames import DTYPES, VALUES, FieldType, as_words, field_names, raw_object
+from pendosync.casts import cast_column, date_from_text, is_text, raw_text
+from pendosync.errors import ColumnNotFoundError, FrameError, MappingError, counted
+from pendosync.frames import DTYPES, VALUES, as_words, field_names, raw_of
 from pendosync.mapping import Mapping, Trait
-from pendosync.tables import collect_table
+from pendosync.tables import collect_table, columns_in
 
-_OFFSET_FORMAT: Final = "%Y-%m-%dT%H:%M:%S%.f%#z"
-_NAIVE_FORMATS: Final = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
 _ID: Final = "\0id"
-_SAFE_FLOAT: Final = float(2**63)
 
 
 def map_traits(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, /) -> pl.DataFrame:
@@ -60,9 +58,10 @@ def map_traits(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, /) -> pl.Da
         └─────┴─────┴──────┴───────┘
     """
     sources = _flatten(_read_sources(table, mapping), mapping)
-    casts = {
-        name: _cast(sources[name], mapping.trait_of(name), mapping.time_zone) for name in _traits_in(sources)
-    }
+    casts = {}
+    for name in _traits_in(sources):
+        trait = mapping.trait_of(name)
+        casts[name] = cast_column(sources[name], trait.type if trait else None, mapping.time_zone)
     mapped = sources.select(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
         _id_expr(sources.schema[_ID], mapping).alias("id"),
@@ -119,31 +118,51 @@ def _is_same(got: dict[str, Any], name: str, value: Any) -> bool:
         return False
     mapped = got[name]
     if isinstance(value, str) and hasattr(mapped, "isoformat"):
-        read = pl.Series([value]).to_frame("text").select(_date_from_text("text", None))
+        read = pl.Series([value]).to_frame("text").select(date_from_text("text", None))
         return bool(mapped == read.item())
     return bool(mapped == value) and isinstance(mapped, bool) == isinstance(value, bool)
 
 
+def columns_of(mapping: Mapping, /) -> list[str]:
+    """Return the columns of a table that *mapping* reads, the id first."""
+    exprs = [pl.col(mapping.id), *(trait.to_expr() for trait in mapping.each_trait)]
+    return list(dict.fromkeys(root for expr in exprs for root in expr.meta.root_names()))
+
+
 def _read_sources(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
     """Return the id and each trait, computed but not yet cast, reading no other column."""
-    exprs = [
-        pl.col(mapping.id).alias(_ID),
-        *(trait.to_expr().alias(trait.field) for trait in mapping.each_trait),
-    ]
-    names = table.collect_schema().names()
-    roots = list(dict.fromkeys(root for expr in exprs for root in expr.meta.root_names()))
+    names, roots = columns_in(table), columns_of(mapping)
     missing = [root for root in roots if root not in names]
     if missing:
         raise ColumnNotFoundError.of(missing, names, what="The table")
     read = collect_table(table.lazy().select(roots)).rechunk()
+    columns = [read[mapping.id].alias(_ID)]
+    columns += [
+        read[trait.column].alias(trait.field) if trait.column is not None else _compute(read, trait)
+        for trait in mapping.each_trait
+    ]
+    return pl.DataFrame(columns)
+
+
+def _compute(read: pl.DataFrame, trait: Trait) -> pl.Series:
+    """Return a computed trait: one value for each row, or the same literal for all."""
+    expr = trait.to_expr().alias(trait.field)
     try:
-        return read.select(exprs)
+        made = read.select(expr).to_series()
+        if len(made) == 1 and expr.meta.undo_aliases().meta.is_literal():
+            return made.new_from_index(0, read.height)
+        told = f"it gives {counted(len(made), 'value')} for {counted(read.height, 'row')}"
     except pl.exceptions.PolarsError as error:
-        told = str(error).strip().split("\n", 1)[0]
-        raise MappingError(
-            f"A computed trait can't be computed on this table ({told}). Expected an expression that gives one value "
-            f"for each row. Hint: try it with table.select(…) first."
-        ) from None
+        made, told = None, str(error).strip().split("\n", 1)[0]
+    if made is not None and len(made) == read.height:
+        return made
+    raise MappingError(
+        f"The trait of field {trait.field!r} can't be computed on this table ({told}): {trait.source}. Expected an "
+        f"expression that gives one value for each row. Hint: try it with table.select(…) first; SUM(x) OVER (…) gives "
+        f"each row its group's.",
+        trait=trait.source,
+        field=trait.field,
+    )
 
 
 def _traits_in(sources: pl.DataFrame) -> list[str]:
@@ -152,16 +171,18 @@ def _traits_in(sources: pl.DataFrame) -> list[str]:
 
 def _flatten(sources: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     """Replace each struct by its parts, as deep as they go."""
-    while structs := [name for name in _traits_in(sources) if isinstance(sources.schema[name], pl.Struct)]:
+    owner = {trait.field: trait for trait in mapping.each_trait}
+    while structs := [name for name in _traits_in(sources) if isinstance(sources[name].dtype, pl.Struct)]:
         name = structs[0]
         parts = [part.alias(f"{name}_{part.name}") for part in sources[name].struct.unnest()]
-        met = [part.name for part in parts if part.name in sources.columns]
-        if met:
-            raise MappingError(
-                f"The parts of {name!r} meet the field {met[0]!r}. Expected names of their own. "
-                f"Hint: give the struct's trait another field=.",
-                field=met[0],
-            )
+        for part in parts:
+            owner[part.name] = owner[name]
+            if part.name in sources.columns or mapping.trait_of(part.name) is not owner[name]:
+                raise MappingError(
+                    f"The parts of {name!r} meet another trait's field: {part.name!r}. Expected names of their own. "
+                    f"Hint: give the struct's trait another field=.",
+                    field=part.name,
+                )
         at = sources.columns.index(name)
         columns = sources.get_columns()
         sources = pl.DataFrame([*columns[:at], *parts, *columns[at + 1 :]])
@@ -169,7 +190,7 @@ def _flatten(sources: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
 
 
 def _id_expr(dtype: pl.DataType, mapping: Mapping) -> pl.Expr:
-    if _is_text(dtype) or dtype.is_integer():
+    if is_text(dtype) or dtype.is_integer():
         return pl.col(_ID).cast(pl.String)
     raise MappingError(
         f"The id column {mapping.id!r} is {dtype}. Expected text or whole numbers. "
@@ -178,136 +199,19 @@ def _id_expr(dtype: pl.DataType, mapping: Mapping) -> pl.Expr:
     )
 
 
-def _cast(source: pl.Series, trait: Trait | None, zone: str | None) -> pl.Expr:
-    """Return the expression that brings *source* to its field's type, or the column as it is where none can."""
-    wanted = (trait.type if trait else None) or _natural_type(source)
-    expr = _CASTS[wanted](source.name, source.dtype, zone) if wanted else None
-    return pl.col(source.name) if expr is None else expr.cast(DTYPES[wanted]) if wanted else expr
-
-
-def _natural_type(source: pl.Series) -> FieldType | None:
-    dtype = source.dtype
-    if isinstance(dtype, pl.Decimal):
-        return "float" if _is_exact(source) else "text"
-    if dtype.is_integer():
-        return "integer"
-    if dtype.is_float():
-        return "float"
-    if _is_text(dtype):
-        return "text"
-    if isinstance(dtype, pl.List | pl.Array):
-        return "list"
-    return {pl.Boolean: "boolean", pl.Date: "date", pl.Datetime: "date"}.get(dtype.base_type())  # type: ignore[return-value]
-
-
-def _is_exact(source: pl.Series) -> bool:
-    there_and_back = pl.col(source.name).cast(pl.Float64).cast(source.dtype, strict=False)
-    return bool(source.to_frame().select(there_and_back.eq_missing(pl.col(source.name)).all()).item())
-
-
-def _is_text(dtype: pl.DataType) -> bool:
-    return isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Null)
-
-
-def _to_text(name: str, dtype: pl.DataType, zone: str | None) -> pl.Expr | None:
-    if _is_text(dtype) or dtype.is_numeric() or isinstance(dtype, pl.Boolean):
-        return pl.col(name).cast(pl.String)
-    date = _to_date(name, dtype, zone) if dtype.is_temporal() else None
-    return date.dt.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z") if date is not None else None
-
-
-def _to_boolean(name: str, dtype: pl.DataType, zone: str | None) -> pl.Expr | None:
-    if isinstance(dtype, pl.Boolean):
-        return pl.col(name)
-    if not (_is_text(dtype) or dtype.is_integer()):
-        return None
-    text = pl.col(name).cast(pl.String).str.strip_chars().str.to_lowercase()
-    yes, no = ("true", "false") if _is_text(dtype) else ("1", "0")
-    return pl.when(text == yes).then(True).when(text == no).then(False)
-
-
-def _to_integer(name: str, dtype: pl.DataType, zone: str | None) -> pl.Expr | None:
-    column = pl.col(name)
-    if dtype.is_float() or isinstance(dtype, pl.Decimal):
-        number = column.cast(pl.Float64)
-        whole = number.is_finite() & (number == number.floor()) & (number.abs() < _SAFE_FLOAT)
-        return pl.when(whole).then(column).cast(pl.Int64, strict=False)
-    if dtype.is_integer() or _is_text(dtype):
-        return (
-            column.cast(pl.String).cast(pl.Int64, strict=False)
-            if _is_text(dtype)
-            else column.cast(pl.Int64, strict=False)
-        )
-    return None
-
-
-def _to_float(name: str, dtype: pl.DataType, zone: str | None) -> pl.Expr | None:
-    if not (dtype.is_numeric() or _is_text(dtype)):
-        return None
-    by_text = _is_text(dtype) or dtype == pl.Float32  # the shortest decimal: 0.1, not 0.10000000149011612
-    column = pl.col(name).cast(pl.String) if by_text else pl.col(name)
-    return column.cast(pl.Float64, strict=False)
-
-
-def _to_date(name: str, dtype: pl.DataType, zone: str | None) -> pl.Expr | None:
-    column = pl.col(name)
-    if isinstance(dtype, pl.Date):
-        date = column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    elif isinstance(dtype, pl.Datetime) and (dtype.time_zone or zone):
-        date = column.dt.convert_time_zone("UTC") if dtype.time_zone else _in_zone(column, zone)
-    elif _is_text(dtype):
-        date = _date_from_text(name, zone)
-    else:
-        return None
-    cut = date.dt.cast_time_unit("ms")
-    return pl.when(cut.dt.year().is_between(1, 9999)).then(cut)
-
-
-def _date_from_text(name: str, zone: str | None) -> pl.Expr:
-    """Read ISO 8601: a date, or a date and time with an offset, or one without where *zone* says which."""
-    text = pl.col(name).cast(pl.String).str.strip_chars()
-    text = text.str.replace(r"^(\d{4}-\d{2}-\d{2}) ", "${1}T").str.replace(r"[Zz]$", "+00:00")
-    with_offset = text.str.to_datetime(_OFFSET_FORMAT, strict=False, time_unit="us", time_zone="UTC")
-    day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    naive = [text.str.to_datetime(form, strict=False, time_unit="us") for form in _NAIVE_FORMATS]
-    zoned = [_in_zone(pl.coalesce(naive), zone)] if zone else []
-    return pl.coalesce(with_offset, day, *zoned)
-
-
-def _in_zone(naive: pl.Expr, zone: str | None) -> pl.Expr:
-    """Read *naive* on the clocks of *zone*; what those clocks show twice or never becomes null."""
-    return naive.dt.replace_time_zone(zone, ambiguous="null", non_existent="null").dt.convert_time_zone("UTC")
-
-
-def _to_list(name: str, dtype: pl.DataType, zone: str | None) -> pl.Expr | None:
-    inner = getattr(dtype, "inner", None)
-    if inner is None or not (_is_text(inner) or inner.is_integer()):
-        return None
-    return pl.col(name).cast(pl.List(pl.String))
-
-
-_CASTS: Final = {
-    "text": _to_text,
-    "boolean": _to_boolean,
-    "integer": _to_integer,
-    "float": _to_float,
-    "date": _to_date,
-    "list": _to_list,
-}
-
-
 def _raw_cells(sources: pl.DataFrame, mapped: pl.DataFrame) -> pl.Series:
     """Return, per row, a JSON object of the cells that had a value and have none after the cast, else null."""
-    empty = pl.Series("raw", [None], dtype=VALUES["raw"]).new_from_index(0, mapped.height)
     lost = [name for name in field_names(mapped) if mapped[name].null_count() > sources[name].null_count()]
-    if not lost:
-        return empty
-    cells = pl.DataFrame([mapped[name].is_null() & sources[name].is_not_null() for name in lost])
-    return (
-        sources.select(lost)
-        .hstack(cells.rename(lambda name: f"{name}\0lost"))
-        .select(raw_object([(name, pl.col(f"{name}\0lost")) for name in lost]))["raw"]
-    )
+    marks = [(mapped[name].is_null() & sources[name].is_not_null()).alias(f"\0lost {name}") for name in lost]
+    texts = [
+        (name, pl.when(pl.col(mark.name)).then(raw_text(name, sources[name].dtype)))
+        for name, mark in zip(lost, marks, strict=True)
+    ]
+    return sources.hstack(marks).select(raw_of(texts)).to_series() if lost else _no_raw(mapped.height)
+
+
+def _no_raw(n: int) -> pl.Series:
+    return pl.Series("raw", [None], dtype=VALUES["raw"]).new_from_index(0, n)
 
 
 def ensure_typed(values: pl.DataFrame, *, what: str) -> None:
@@ -316,15 +220,13 @@ def ensure_typed(values: pl.DataFrame, *, what: str) -> None:
     Raises:
         FrameError: naming the columns and what they are.
     """
-    strange = {
-        name: f"is {values.schema[name]}"
-        for name in field_names(values)
-        if values.schema[name] not in DTYPES.values()
-    }
+    schema = values.schema
+    typed = set(DTYPES.values())
+    strange = {name: f"is {schema[name]}" for name in field_names(values) if schema[name] not in typed}
     if strange:
         raise FrameError(
             f"{what} has a column that Pendo has no type for: "
-            f"{', '.join(f'{name!r} ({as_words(values.schema[name])})' for name in strange)}. "
+            f"{', '.join(f'{name!r} ({as_words(schema[name])})' for name in strange)}. "
             f"Expected {', '.join(DTYPES)}. Hint: drop_blocked(values, check_values(values, mapping=mapping)).",
             wrong_types=strange,
         )

@@ -12,11 +12,12 @@ from pendosync.checks import check_values, drop_blocked
 from pendosync.client import Client
 from pendosync.diffs import diff_values
 from pendosync.errors import ColumnNotFoundError, MappingError, listed
+from pendosync.frames import CHANGE_COLUMNS
 from pendosync.mapping import Mapping
 from pendosync.plans import BATCH_SIZE, Plan, plan_changes
 from pendosync.remote import fetch_fields, fetch_values
-from pendosync.tables import collect_table
-from pendosync.values import map_traits
+from pendosync.tables import collect_table, columns_in
+from pendosync.values import columns_of, map_traits
 
 
 def plan_table(
@@ -49,15 +50,17 @@ def plan_table(
 
     Cost: reads the fields once; the values by one request an id up to 200 ids, by pages of 100,000 above.
     """
+    kept = _kept_columns(table, mapping, keep)
+    whole = collect_table(table, columns=list(dict.fromkeys([*columns_of(mapping), *kept])))
     fields = fetch_fields(client, kind=mapping.kind)
-    values = map_traits(table, mapping)
+    values = map_traits(whole, mapping)
     problems = check_values(values, mapping=mapping, fields=fields)
     clean = drop_blocked(values, problems)
     against: Literal["pendo", "snapshot"] = "snapshot" if before is not None else "pendo"
     held = before if before is not None else fetch_values(client, mapping, like=clean, ids=clean["id"])
     changes = diff_values(clean, before=held, mapping=mapping, against=against)
     return plan_changes(
-        _with_kept(changes, table, keep),
+        _with_kept(changes, whole, kept),
         mapping=mapping,
         target=client.target,
         problems=problems,
@@ -68,22 +71,32 @@ def plan_table(
     )
 
 
-def _with_kept(
-    changes: pl.DataFrame, table: pl.DataFrame | pl.LazyFrame, keep: Sequence[str]
-) -> pl.DataFrame:
-    if not keep:
-        return changes
-    names = table.collect_schema().names()
-    missing = [name for name in keep if name not in names]
+def _kept_columns(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, keep: Sequence[str]) -> list[str]:
+    kept = list(dict.fromkeys([keep] if isinstance(keep, str) else keep))
+    names = columns_in(table)
+    missing = [name for name in (*columns_of(mapping), *kept) if name not in names]
     if missing:
-        raise ColumnNotFoundError.of(missing, names, what="The table")
-    taken = [name for name in keep if name in changes.columns]
+        raise ColumnNotFoundError.of(list(dict.fromkeys(missing)), names, what="The table")
+    taken = [name for name in kept if name in CHANGE_COLUMNS]
     if taken:
         raise MappingError(
             f"The columns {listed(taken)} can't be kept: a plan has columns of that name. Expected other names. "
             f"Hint: table.rename({{{taken[0]!r}: 'my_{taken[0]}'}})."
         )
-    kept = collect_table(table.lazy().select(keep)).with_columns(
-        pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
+    return kept
+
+
+def _with_kept(changes: pl.DataFrame, whole: pl.DataFrame, kept: list[str]) -> pl.DataFrame:
+    """Attach the kept columns; *whole* was read once, so that positions hold."""
+    objects = [name for name in kept if whole[name].dtype == pl.Object]
+    if objects:
+        raise MappingError(
+            f"The columns {listed(objects)} hold Python objects, which no file can keep. Expected texts, numbers or dates. "
+            f"Hint: cast them first, or leave them out of keep."
+        )
+    rows = pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
+    return (
+        changes.join(whole.select(rows, *kept), on="row", how="left", maintain_order="left")
+        if kept
+        else changes
     )
-    return changes.join(kept, on="row", how="left", maintain_order="left")

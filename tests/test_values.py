@@ -119,7 +119,7 @@ def test_structs_become_a_field_a_part() -> None:
 
 def test_struct_parts_must_not_meet_another_field() -> None:
     table = pl.DataFrame({"id": ["a"], "at": [{"city": "Rome"}], "at_city": ["Bari"]})
-    with pytest.raises(MappingError, match="meet the field 'at_city'"):
+    with pytest.raises(MappingError, match="meet another trait's field: 'at_city'"):
         map_traits(table, Mapping("account", "id", ["at", "at_city"]))
 
 

@@ -162,6 +162,18 @@ def collect_table(
         return lazy.collect()
 
 
+def columns_in(table: pl.LazyFrame | pl.DataFrame, /) -> list[str]:
+    """Return the names of *table*'s columns, reading its schema only.
+
+    Raises:
+        TableError: it is no polars frame, or its file can't be read.
+    """
+    if not isinstance(table, pl.LazyFrame | pl.DataFrame):
+        raise _no_table(table)
+    with speaking("The table"):
+        return table.collect_schema().names()
+
+
 # Frames of other libraries
 
 
