@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any, Final
@@ -234,17 +235,22 @@ class Mapping:
                 f"Hint: time_zone='Europe/Berlin', or time_zone='UTC'."
             ) from None
 
-    @property
+    @cached_property
     def each_trait(self) -> tuple[Trait, ...]:
         """The traits, each as a Trait."""
         return tuple(_as_trait(trait) for trait in self.traits)
 
     def trait_of(self, field_name: str) -> Trait | None:
         """Return the trait that fills *field_name*, also where a struct was flattened into `trait_part`."""
-        longest = sorted(self.each_trait, key=lambda trait: len(trait.field), reverse=True)
-        exact = (trait for trait in longest if trait.field == field_name)
-        flattened = (trait for trait in longest if field_name.startswith(f"{trait.field}_"))
-        return next(exact, None) or next(flattened, None)
+        exact = self._by_field.get(field_name)
+        if exact is not None:
+            return exact
+        starts = [trait for trait in self.each_trait if field_name.startswith(f"{trait.field}_")]
+        return max(starts, key=lambda trait: len(trait.field), default=None)
+
+    @cached_property
+    def _by_field(self) -> dict[str, Trait]:
+        return {trait.field: trait for trait in self.each_trait}
 
     def clears(self, field_name: str) -> bool:
         """Whether a null in *field_name* clears Pendo's value."""

@@ -242,3 +242,32 @@ def test_the_table_of_rules_in_the_docs_is_this_one() -> None:
         line = f"| `{name}` | {rule.metadata or '—'} | {rule.webhook or '—'} | {rule.meaning} |"
         assert line in text, line
     assert text.count("\n| `") == len(RULES)
+
+
+def test_dropping_some_problems_leaves_the_raw_cells_of_others_to_be_refused() -> None:
+    mapping = Mapping("visitor", "id", [Trait("a", type="integer"), Trait("b", type="integer", null="clear")])
+    values = map_traits(pl.DataFrame({"id": ["u"], "a": ["x"], "b": ["y"]}), mapping)
+    problems = check_values(values, mapping=mapping)
+    partly = drop_blocked(values, problems.filter(field="a"))
+    assert partly["raw"].null_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "wanted", "words"),
+    [
+        ([datetime(2026, 1, 1).date()], "integer", "date can't be read as integer"),
+        ([["a"]], "text", "list can't be read as text"),
+        ([datetime(2026, 1, 1)], "integer", "can't be read as integer"),
+    ],
+)
+def test_a_type_that_cannot_be_made_is_told_as_such(column: list, wanted: str, words: str) -> None:
+    mapping = Mapping("visitor", "id", [Trait("x", type=wanted)])  # type: ignore[arg-type]
+    (line,) = problems_of({"id": ["a"], "x": column}, mapping).to_dicts()
+    assert line["rule"] == "unsupported_type"
+    assert words in line["reason"].lower().replace("datetime", "date")
+
+
+def test_hours_that_clocks_skip_are_told_with_the_zone() -> None:
+    mapping = Mapping("visitor", "id", ["at"], time_zone="Europe/Berlin")
+    (line,) = problems_of({"id": ["a"], "at": [datetime(2026, 3, 29, 2, 30)]}, mapping).to_dicts()
+    assert "clocks of Europe/Berlin show it never or twice" in line["reason"]

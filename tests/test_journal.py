@@ -103,3 +103,29 @@ def test_damaged_runs_are_told(sandbox, client, journal) -> None:
     (journal.path / run.id / "run.sqlite").write_bytes(b"no database" * 100)
     with pytest.raises(ps.JournalError, match="Hint:"):
         ps.read_runs(journal)
+
+
+def test_the_snapshot_leaves_out_what_may_have_been_written_since(sandbox, client, journal) -> None:
+    mapping = ps.Mapping("visitor", "user_id", ["plan", "seats"])
+    pushed(a_plan(client, IDS[:2]), client, journal)
+    second = ps.plan_table(a_table(IDS[:2]).with_columns(plan=pl.lit("v2")), mapping, client=client)
+    sandbox.misbehave("body", method="POST", text="<html>")
+    pushed(second, client, journal)
+    snapshot = ps.read_snapshot(journal, mapping, target=client.target)
+    assert snapshot["plan"].to_list() == [None, None]
+    assert snapshot["seats"].to_list() == [100, 101]
+
+
+def test_a_run_that_was_killed_at_birth_does_not_lock_the_journal(sandbox, client, journal) -> None:
+    run = pushed(a_plan(client), client, journal)
+    (journal.path / "2026-01-01-dead00").mkdir()
+    (journal.path / "2026-01-01-dead00" / "run.new").write_bytes(b"")
+    assert ps.read_runs(journal)["run_id"].to_list() == [run.id]
+    with pytest.raises(ps.JournalError, match="holds no run"):
+        ps.read_outcomes(journal, "2026-01-01-dead00")
+
+
+def test_a_journal_may_lie_in_any_folder(sandbox, client, tmp_path: Path) -> None:
+    journal = ps.open_journal(tmp_path / "q[old] *ü" / "journal")
+    run = pushed(a_plan(client), client, journal)
+    assert len(ps.plan_undo(journal, run.id)) > 0

@@ -198,3 +198,42 @@ def test_suggest_refuses_in_three_beats(columns: list[str], kwargs: dict[str, ob
 def test_fold_key_is_stable(name: str) -> None:
     assert fold_key(fold_key(name)) == fold_key(name)
     assert not any(letter.isspace() or letter == "_" for letter in fold_key(name))
+
+
+@pytest.mark.parametrize(
+    "traits",
+    [["plan", pl.col("plan")], [("plan", "plan")], {"Plan": "plan"}, 5],
+    ids=["expr", "pair", "dict", "number"],
+)
+def test_traits_of_other_kinds_are_refused_and_not_dropped(traits: object) -> None:
+    with pytest.raises(MappingError, match="Hint:"):
+        Mapping("visitor", "id", traits)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("group", ["custom", "agent"])
+def test_the_webhook_refuses_groups_that_it_does_not_reach(group: str) -> None:
+    with pytest.raises(MappingError, match="does not reach the group"):
+        Mapping("visitor", "id", [PLAN], route="webhook", group=group)
+
+
+@pytest.mark.parametrize("zone", ["localtime", "Factory", 5])
+def test_zones_that_polars_does_not_know_are_refused(zone: object) -> None:
+    with pytest.raises(MappingError, match="Hint:"):
+        Mapping("visitor", "id", [PLAN], time_zone=zone)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text", ["column = 5", 'column = "a"\nfield = 5', 'column = "a"\ntype = []', "sql = 5"]
+)
+def test_toml_with_other_types_is_refused(tmp_path, text: str) -> None:
+    (tmp_path / "m.toml").write_text(f'kind = "visitor"\nid = "id"\n[[traits]]\n{text}')
+    with pytest.raises(MappingError, match="Hint:"):
+        load_mapping(tmp_path / "m.toml")
+
+
+def test_suggest_refuses_other_kinds_and_routes() -> None:
+    table = pl.DataFrame({"user_id": ["a"]})
+    with pytest.raises(MappingError, match="'visitor', 'account'"):
+        suggest_mapping(table, kind="users")  # type: ignore[arg-type]
+    with pytest.raises(MappingError, match="'metadata', 'webhook'"):
+        suggest_mapping(table, kind="visitor", route="zz")  # type: ignore[arg-type]

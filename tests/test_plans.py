@@ -318,3 +318,59 @@ def test_bytes_do_not_depend_on_windows(n: int, batch_size: int, window: int, ro
     assert all(size == per_request for size in whole["ids"].list.len().to_list()[:-1])
     windows = build_requests(plan.changes, plan.shape, rows_at_a_time=window)
     assert pl.concat([REQUESTS.to_frame(), *windows]).equals(whole)
+
+
+@pytest.mark.parametrize(
+    "name", ["changed", "before", "after", "action", "schema", "eager", "status", "ids", "batch"]
+)
+@pytest.mark.parametrize("value", ["x", 5, True])
+def test_fields_may_have_the_names_of_our_columns(name: str, value: object) -> None:
+    mapping = Mapping("visitor", "id", [name])
+    values = map_traits(pl.DataFrame({"id": ["a"], name: [value]}), mapping)
+    changes = diff_values(values, before=values.clear(), mapping=mapping, against="snapshot")
+    body = dry_run(plan_changes(changes, mapping=mapping, target=TARGET))["body"][0]
+    assert json.loads(body) == [{"visitorId": "a", "values": {name: value}}]
+
+
+@pytest.mark.parametrize("name", ["plan [v2]", "what?", "a*b", "ü n"])
+def test_a_plan_may_lie_in_any_folder(tmp_path: Path, name: str) -> None:
+    plan = a_plan(3)
+    assert load_plan(plan.save(tmp_path / name)).digest == plan.digest
+
+
+def test_select_takes_numbers_as_ids_and_refuses_what_is_no_list_or_expression() -> None:
+    mapping = Mapping("visitor", "id", ["plan"])
+    values = map_traits(pl.DataFrame({"id": [1, 2], "plan": ["x", "y"]}), mapping)
+    changes = diff_values(values, before=values.clear(), mapping=mapping, against="snapshot")
+    plan = plan_changes(changes, mapping=mapping, target=TARGET)
+    assert plan.select(ids=[2]).changes["id"].to_list() == ["2"]
+    for wrong in ({"ids": "u1"}, {"ids": [None]}):
+        with pytest.raises(PlanError, match="list of texts"):
+            plan.select(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(PlanError, match="polars expression"):
+        plan.select("plan > 1")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda c: pl.concat([c, c]), "repeats"),
+        (lambda c: c.with_columns(id=pl.lit(None, dtype=pl.String)), "nulls"),
+        (lambda c: c.with_columns(row=pl.lit(None, dtype=pl.UInt32)), "row"),
+        (lambda c: c.with_columns(action=pl.lit("Update")), "update and create"),
+        (lambda c: c.with_columns(changed=pl.lit(True)), "fields of after"),
+    ],
+)
+def test_changes_that_no_diff_makes_are_refused(change, word: str) -> None:
+    plan = a_plan(2)
+    with pytest.raises(FrameError, match=word):
+        plan_changes(change(plan.changes), mapping=plan.mapping, target=TARGET)
+
+
+def test_html_shows_seconds_where_they_differ() -> None:
+    mapping = Mapping("visitor", "id", [Trait("at", type="date")])
+    table = pl.DataFrame({"id": ["a"], "at": ["2026-01-01T10:00:07Z"]})
+    values = map_traits(table, mapping)
+    held = map_traits(table.with_columns(at=pl.lit("2026-01-01T10:00:00Z")), mapping)
+    plan = plan_changes(diff_values(values, before=held, mapping=mapping), mapping=mapping, target=TARGET)
+    assert "2026-01-01 10:00:07" in plan._repr_html_()

@@ -442,3 +442,62 @@ def test_closing_the_client_ends_its_run_and_leaves_in_flight_unknown(sandbox, j
     outcomes = run.wait(timeout_s=10)
     assert statuses(outcomes) == {"unknown": 10, "pending": 30}
     assert run.progress.state == "cancelled"
+
+
+def test_a_closed_client_leaves_no_run_behind(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    client.close()
+    with pytest.raises(ps.ClientError, match="closed"):
+        ps.push(plan, client=client, journal=journal)
+    assert ps.read_runs(journal).is_empty()
+
+
+def test_a_stopped_run_counts_pending_ids_as_not_sent(journal) -> None:
+    with ps.open_sandbox() as gone, ps.open_client(gone.settings, retry=QUICK) as client:
+        plan = a_plan(client)
+        gone.close()
+        with pytest.raises(ps.PushError, match="40 ids of 40 were not sent"):
+            ps.push(plan, client=client, journal=journal).wait()
+
+
+def test_a_timeout_of_await_ends_the_wait_and_not_the_run(sandbox, client, journal) -> None:
+    import asyncio
+
+    plan = a_plan(client)
+    sandbox.misbehave("latency", method="POST", seconds=0.3, times=None)
+
+    async def impatient() -> ps.Run:
+        run = ps.push(plan, client=client, journal=journal)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(run, 0.05)
+        return run
+
+    assert statuses(asyncio.run(impatient()).wait()) == {"updated": 40}
+
+
+def test_kept_columns_belong_to_their_rows_whatever_the_source(sandbox, client) -> None:
+    many = pl.DataFrame(
+        {
+            "user_id": [f"v-{n}" for n in range(20_000)] * 2,
+            "plan": "x",
+            "mine": [f"v-{n}" for n in range(20_000)] * 2,
+        }
+    )
+    lazy = many.lazy().group_by("user_id").agg(pl.col("plan").first(), pl.col("mine").first())
+    mapping = ps.Mapping("visitor", "user_id", [ps.Trait("plan", type="text")])
+    plan = ps.plan_table(lazy, mapping, client=client, keep="mine", create="unknown_ids")
+    assert len(plan) == 20_000
+    assert plan.select(pl.col("mine") != pl.col("id")).changes.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("keep", "word"),
+    [(["id"], "can't be kept"), (["nope"], "no column 'nope'"), (["thing"], "Python objects")],
+)
+def test_columns_that_cannot_be_kept_are_told(sandbox, client, keep: list[str], word: str) -> None:
+    table = a_table(IDS[:2]).with_columns(
+        pl.Series("id", ["a", "b"]), pl.Series("thing", [object(), object()], dtype=pl.Object)
+    )
+    mapping = ps.Mapping("visitor", "user_id", ["plan"])
+    with pytest.raises(ps.PendosyncError, match=word):
+        ps.plan_table(table, mapping, client=client, keep=keep)

@@ -121,3 +121,21 @@ def test_undo_names_runs_that_are_not_there(journal) -> None:
         ps.plan_undo(journal, "../x")
     with pytest.raises(ps.MappingError, match="'leave'"):
         ps.plan_undo(journal, "x", absent="drop")  # type: ignore[arg-type]
+
+
+def test_values_of_another_type_go_back_last_and_with_a_warning(sandbox, client, journal) -> None:
+    run = pushed(a_plan(client, IDS[:12]), client, journal)
+    undo = ps.plan_undo(journal, run.id)
+    told = undo.problems.filter(rule="goes_back_raw")
+    assert told.select("id", "field").rows() == [("u-0011", "plan"), ("u-0005", "seats")]
+    assert set(undo.changes["id"].tail(2)) == {"u-0005", "u-0011"}
+    assert "<s style" in undo._repr_html_()
+    outcomes = pushed(undo, client, journal).outcomes  # a strict Pendo refuses the last batch only
+    assert set(outcomes.filter(status="updated")["id"]) >= set(undo.changes["id"].head(len(undo) // 10 * 10))
+
+
+def test_kept_columns_of_any_name_do_not_stand_in_an_undos_way(sandbox, client, journal) -> None:
+    table = a_table(IDS[:3]).with_columns(status=pl.lit("x"), http_status=pl.lit(1))
+    plan = ps.plan_table(table, MAPPING, client=client, keep=["status", "http_status"])
+    run = pushed(plan.select(pl.col("status") == "x"), client, journal)
+    assert len(ps.plan_undo(journal, run.id)) == 3

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pendosync.checks import check_values, drop_blocked
 from pendosync.diffs import diff_values
-from pendosync.errors import ColumnNotFoundError, MappingError
+from pendosync.errors import ColumnNotFoundError, MappingError, TableError
 from pendosync.frames import VALUES
 from pendosync.mapping import Mapping, Trait
 from pendosync.plans import dry_run, plan_changes
@@ -223,3 +223,69 @@ def test_what_travels_parses_back_to_the_input(column: pl.Series) -> None:
         {row["id"] for row in clean.drop_nulls("x").iter_rows(named=True)} if "x" in clean.columns else set()
     )
     assert {id for id, cells in sent.items() if cells} == kept
+
+
+@pytest.mark.parametrize(
+    ("series", "wanted"),
+    [
+        (pl.Series([2**53 + 1]), "float"),
+        (pl.Series([2**64 - 1], dtype=pl.UInt64), "float"),
+        (pl.Series([str(2**53 + 1)]), "float"),
+        (pl.Series([str(10**25)]), "float"),
+        (pl.Series([Decimal("12345678901234567.89")]), "float"),
+        (pl.Series([Decimal("0.99999999999999999999")]), "integer"),
+        (pl.Series([1.5]), "integer"),
+        (pl.Series([float("nan")]), "text"),
+        (pl.Series([float("inf")]), "integer"),
+        (pl.Series(["24-01-05"]), "date"),
+        (pl.Series(["1-1-1"]), "date"),
+        (pl.Series(["2026-01-01T10:00:60Z"]), "date"),
+        (pl.Series(["2026-02-30"]), "date"),
+        (pl.Series([2**62], dtype=pl.Int64).cast(pl.Datetime("us", "UTC")), "date"),
+        (pl.Series([2**31 - 1], dtype=pl.Int32).cast(pl.Date), "date"),
+        (pl.Series([2**62], dtype=pl.Int64).cast(pl.Datetime("ms")), "text"),
+    ],
+)
+def test_nothing_is_rounded_and_no_date_is_guessed(series: pl.Series, wanted: str) -> None:
+    mapping = Mapping("visitor", "who", [Trait("x", field="f", type=wanted)], time_zone="Europe/Berlin")  # type: ignore[arg-type]
+    values = map_traits(pl.DataFrame({"who": ["a"], "x": series}), mapping)
+    assert values["f"].to_list() == [None]
+    assert check_values(values, mapping=mapping)["rule"].to_list() == ["wrong_value"]
+
+
+def test_what_a_text_float_or_integer_holds_exactly_is_taken() -> None:
+    assert mapped([2**53, 5], type="float")["f"].to_list() == [2.0**53, 5.0]
+    assert mapped(["9007199254740992", "0.1", " 7 "], type="float")["f"].to_list() == [2.0**53, 0.1, None]
+    assert mapped([Decimal("7.00")], type="integer")["f"].to_list() == [7]
+
+
+def test_a_trait_that_gives_one_value_for_all_rows_is_refused_unless_it_is_a_literal() -> None:
+    table = pl.DataFrame({"id": ["a", "b"], "n": [1, 2]})
+    for sql in ("MAX(n)", "COUNT(*)"):
+        with pytest.raises(MappingError, match="gives 1 value for 2 rows"):
+            map_traits(table, Mapping("visitor", "id", [Trait(sql=sql, field="f")]))
+    constant = map_traits(table, Mapping("visitor", "id", [Trait(sql="'x'", field="f")]))
+    assert constant["f"].to_list() == ["x", "x"]
+
+
+def test_a_part_never_takes_another_traits_type_or_null_policy() -> None:
+    table = pl.DataFrame({"id": ["a"], "address": [{"zip_code": "01067"}], "zz": [1]})
+    traits = [Trait("address"), Trait("zz", field="address_zip", type="integer", null="clear")]
+    with pytest.raises(MappingError, match="address_zip_code"):
+        map_traits(table, Mapping("visitor", "id", traits))
+
+
+@pytest.mark.parametrize(
+    "table", [pl.scan_parquet("nope.parquet"), {"id": ["a"]}, None], ids=["lazy", "dict", "None"]
+)
+def test_what_is_no_table_is_told_as_such(table) -> None:
+    with pytest.raises(TableError, match="Hint:"):
+        map_traits(table, Mapping("visitor", "id", ["a"]))
+
+
+def test_a_table_of_many_columns_is_mapped_and_checked() -> None:
+    columns = [f"c{n}" for n in range(1500)]
+    table = pl.DataFrame({"id": ["a", "b"], **{name: [1, 2] for name in columns}})
+    values = map_traits(table, Mapping("visitor", "id", columns))
+    assert values.width == 1503
+    assert check_values(values, mapping=Mapping("visitor", "id", columns)).is_empty()
