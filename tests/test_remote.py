@@ -281,9 +281,12 @@ def test_another_refusal_is_no_unknown_id() -> None:
         fetch_typed(client, kind="visitor", group="custom", types={}, ids=["a", "b"])
 
 
-def test_an_id_beyond_any_path_is_told() -> None:
-    with a_pendo(lambda _: {}) as client, pytest.raises(RefusedError, match="too long"):
-        fetch_typed(client, kind="account", group="custom", types={}, ids=["a" * 70_000])
+def test_an_id_beyond_any_path_is_read_by_pages() -> None:
+    long = "a" * 70_000
+    row = {"accountId": long, "metadata": {"custom": {"plan": "pro"}}}
+    with a_pendo(lambda _: {"results": [row]}) as client:
+        held = fetch_typed(client, kind="account", group="custom", types={"plan": "text"}, ids=[long, "b"])
+    assert held.select("id", "plan").rows() == [(long, "pro")]
 
 
 # --- values, cell by cell
