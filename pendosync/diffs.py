@@ -7,7 +7,19 @@ from typing import Final, Literal
 import polars as pl
 
 from pendosync.errors import FrameError, MappingError, listed
-from pendosync.frames import VALUES, empty_changes, ensure_frame, field_names, raw_cell, raw_of, struct_of
+from pendosync.frames import (
+    CHANGE_COLUMNS,
+    CHANGES,
+    DTYPES,
+    VALUES,
+    change_fields,
+    empty_changes,
+    ensure_frame,
+    field_names,
+    raw_cell,
+    raw_of,
+    struct_of,
+)
 from pendosync.mapping import Mapping
 from pendosync.values import ensure_typed
 
@@ -144,3 +156,42 @@ def _kept_raw(changed: pl.DataFrame, fields: list[str]) -> pl.Expr:
         (name, pl.when(~pl.col(_CHANGED).struct.field(name)).then(raw_cell(name, _RAW))) for name in fields
     ]
     return raw_of(stays)
+
+
+def ensure_changes(changes: pl.DataFrame) -> None:
+    """Return nothing where *changes* is a CHANGES frame: typed, one row for each id, the same fields throughout.
+
+    Raises:
+        FrameError: it is not; the message says which column and why.
+    """
+    ensure_frame(changes, CHANGES, "changes", also=CHANGE_COLUMNS)
+    _ensure_types(changes)
+    _ensure_rows(changes)
+
+
+def _ensure_types(changes: pl.DataFrame) -> None:
+    types = changes.schema["after"]
+    strange = (
+        {part.name: str(part.dtype) for part in types.fields if part.dtype not in DTYPES.values()}
+        if isinstance(types, pl.Struct)
+        else {"after": str(types)}
+    )
+    if strange:
+        raise FrameError.wrong_type("changes", {name: f"is {dtype}" for name, dtype in strange.items()})
+
+
+def _ensure_rows(changes: pl.DataFrame) -> None:
+    wrong = {}
+    if changes["id"].null_count() or changes["id"].is_duplicated().any():
+        wrong["id"] = "holds nulls or repeats"
+    if changes["row"].null_count():
+        wrong["row"] = "holds nulls"
+    if set(changes["action"].unique()) - {"update", "create"}:
+        wrong["action"] = "holds other than update and create"
+    fields = change_fields(changes)
+    for name in ("changed", "before"):
+        parts = changes.schema[name]
+        if not isinstance(parts, pl.Struct) or [part.name for part in parts.fields] != fields:
+            wrong[name] = "has not the fields of after"
+    if wrong:
+        raise FrameError.wrong_type("changes", wrong)

@@ -19,11 +19,10 @@ from typing import Any, Final, Literal
 import polars as pl
 
 from pendosync.checks import RULES, no_problems, row_problems
-from pendosync.errors import FrameError, MappingError, PlanError, counted, listed, nearest
+from pendosync.diffs import ensure_changes
+from pendosync.errors import MappingError, PlanError, counted, listed, nearest
 from pendosync.folders import altered, read_folder, write_folder
 from pendosync.frames import (
-    CHANGE_COLUMNS,
-    CHANGES,
     DTYPES,
     PROBLEMS,
     REQUESTS,
@@ -270,21 +269,8 @@ def plan_changes(
 
     Source: Pendo advises against creating ids by API in nearly all cases (tech note, read 2026-11-23).
     """
-    ensure_frame(changes, CHANGES, "changes", also=CHANGE_COLUMNS)
-    for name, value, choices in (
-        ("create", create, ("never", "unknown_ids")),
-        ("send", send, ("changed", "all")),
-    ):
-        if value not in choices:
-            raise MappingError.bad_choice(name, value, choices)
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise PlanError(
-            f"batch_size is {batch_size!r}. Expected a whole number from 1 up. Hint: batch_size={BATCH_SIZE}."
-        )
-    if planned_at is not None and not isinstance(planned_at, datetime):
-        raise PlanError(f"planned_at is {planned_at!r}. Expected a datetime. Hint: datetime.now(UTC).")
-    _ensure_types(changes)
-    _ensure_rows(changes)
+    ensure_changes(changes)
+    _ensure_options(create=create, send=send, batch_size=batch_size, planned_at=planned_at)
     known = ensure_frame(problems, PROBLEMS, "problems") if problems is not None else no_problems()
     if create == "never":
         unknown = changes.filter(action="create")
@@ -302,6 +288,21 @@ def plan_changes(
         library=version("pendosync"),
     )
     return Plan(mapping=mapping, target=target, shape=shape, changes=changes, problems=known)
+
+
+def _ensure_options(*, create: str, send: str, batch_size: int, planned_at: datetime | None) -> None:
+    for name, value, choices in (
+        ("create", create, ("never", "unknown_ids")),
+        ("send", send, ("changed", "all")),
+    ):
+        if value not in choices:
+            raise MappingError.bad_choice(name, value, choices)
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise PlanError(
+            f"batch_size is {batch_size!r}. Expected a whole number from 1 up. Hint: batch_size={BATCH_SIZE}."
+        )
+    if planned_at is not None and not isinstance(planned_at, datetime):
+        raise PlanError(f"planned_at is {planned_at!r}. Expected a datetime. Hint: datetime.now(UTC).")
 
 
 def load_plan(folder: str | Path, /) -> Plan:
@@ -374,34 +375,6 @@ def _curl_line(plan: Plan, path: str, body: str) -> str:
 def _not_in_pendo(unknown: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     reason = f"Pendo does not know this {mapping.kind}, and creating is off; plan with create='unknown_ids' to create it"
     return row_problems(unknown, reason, rule="not_in_pendo", severity="block_row")
-
-
-def _ensure_types(changes: pl.DataFrame) -> None:
-    types = changes.schema["after"]
-    strange = (
-        {part.name: str(part.dtype) for part in types.fields if part.dtype not in DTYPES.values()}
-        if isinstance(types, pl.Struct)
-        else {"after": str(types)}
-    )
-    if strange:
-        raise FrameError.wrong_type("changes", {name: f"is {dtype}" for name, dtype in strange.items()})
-
-
-def _ensure_rows(changes: pl.DataFrame) -> None:
-    wrong = {}
-    if changes["id"].null_count() or changes["id"].is_duplicated().any():
-        wrong["id"] = "holds nulls or repeats"
-    if changes["row"].null_count():
-        wrong["row"] = "holds nulls"
-    if set(changes["action"].unique()) - {"update", "create"}:
-        wrong["action"] = "holds other than update and create"
-    fields = change_fields(changes)
-    for name in ("changed", "before"):
-        parts = changes.schema[name]
-        if not isinstance(parts, pl.Struct) or [part.name for part in parts.fields] != fields:
-            wrong[name] = "has not the fields of after"
-    if wrong:
-        raise FrameError.wrong_type("changes", wrong)
 
 
 def _from_manifest(
