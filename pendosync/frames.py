@@ -108,7 +108,8 @@ OUTCOMES: Final = pl.Schema(
         "reason": pl.String(),
     }
 )
-"""One row is what became of one id. `batch` is null where the id was not put into a request."""
+"""One row is what became of one id. `batch` is null where the id was not put into a request, `reason` where there is
+nothing to explain."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -328,7 +328,7 @@ def _outcome_exprs() -> list[pl.Expr]:
         pl.when(sent & (status.fill_null("") != "pending")).then(pl.col("batch")).alias("batch"),
         pl.col("id"),
         pl.coalesce(status, fallback).alias("status"),
-        reason.alias("reason"),
+        pl.when(reason != "").then(reason).alias("reason"),
     ]
 
 
