@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from pendosync.client import Answer
 from pendosync.errors import (
@@ -19,6 +19,9 @@ from pendosync.errors import (
 )
 from pendosync.frames import Status
 from pendosync.journal import BatchResult
+
+_WHOLE_REFUSED: Final = (400, 413, 422)
+"""Refusals of a whole request that one record of it may have brought about, or its size."""
 
 
 def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) -> BatchResult:
@@ -66,7 +69,9 @@ def _read_counts(told: Any, ids: Sequence[str], kind: str, http_status: int) -> 
         f"Pendo did not name which of {counted(rest, 'record')} in this request failed (total {total}, updated "
         f"{updated}, failed {failed}), so each may or may not be written.{said}"
     )
-    return BatchResult("failed", reason, exceptions, http_status)
+    return BatchResult(
+        "failed", reason, exceptions, http_status, n_unnamed=failed - len(missing) if adds_up else 0
+    )
 
 
 def _counts_in(told: Any) -> tuple[int, int, int] | None:
@@ -91,7 +96,12 @@ def read_error(error: RemoteError) -> BatchResult:
     elif isinstance(error, NoAnswerError | BusyError):
         status = "unknown"
     more = " Pendo named no record: each may or may not be written." if isinstance(error, BrokenError) else ""
-    return BatchResult(status, f"{error}{more}", http_status=error.status)
+    is_refused = (
+        isinstance(error, RefusedError)
+        and error.status in _WHOLE_REFUSED
+        and not isinstance(error, KeyRefusedError)
+    )
+    return BatchResult(status, f"{error}{more}", http_status=error.status, is_refused=is_refused)
 
 
 def stops_the_run(error: RemoteError) -> bool:

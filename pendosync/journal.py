@@ -66,6 +66,10 @@ CREATE TABLE batch (
     state TEXT NOT NULL, status TEXT, reason TEXT, tries INTEGER NOT NULL DEFAULT 0, http_status INTEGER,
     sent_at INTEGER NOT NULL, done_at INTEGER
 );
+CREATE TABLE piece (
+    batch INTEGER NOT NULL, first_row INTEGER NOT NULL, n_rows INTEGER NOT NULL, sha256 TEXT NOT NULL,
+    status TEXT, reason TEXT, http_status INTEGER, sent_at INTEGER NOT NULL, done_at INTEGER
+);
 CREATE TABLE exception (
     row INTEGER PRIMARY KEY, batch INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL
 );
@@ -85,12 +89,21 @@ class BatchResult:
         reason: why, in words; empty where all went well.
         exceptions: position in the batch, status, reason.
         http_status: the answer's, or None without an answer.
+        n_unnamed: how many of the other ids failed, where the answer counts them and does not say which.
+        is_refused: the whole request was refused, for perhaps one bad record, and nothing was written.
     """
 
     status: Status
     reason: str = ""
     exceptions: Sequence[tuple[int, Status, str]] = ()
     http_status: int | None = None
+    n_unnamed: int = 0
+    is_refused: bool = False
+
+    @property
+    def must_split(self) -> bool:
+        """Whether smaller requests would say more."""
+        return self.is_refused or self.n_unnamed > 0
 
 
 class Journal:
@@ -197,6 +210,30 @@ class RunRecord:
                 "UPDATE batch SET state = 'done', status = ?, reason = ?, tries = ?, http_status = ?, done_at = ? WHERE batch = ?",
                 (result.status, result.reason, tries, result.http_status, _now_ms(), batch),
             )
+
+    def record_piece(self, batch: int, *, first_row: int, n_rows: int, sha256: str) -> int:
+        """Write that a part of *batch* is about to be sent alone, and return its number.
+
+        Raises:
+            JournalError: it can't be written; nothing may be sent.
+        """
+        with _told(self._folder), self._db:
+            line = self._db.execute(
+                "INSERT INTO piece (batch, first_row, n_rows, sha256, sent_at) VALUES (?, ?, ?, ?, ?)",
+                (batch, first_row, n_rows, sha256, _now_ms()),
+            )
+            return int(line.lastrowid or 0)
+
+    def record_piece_result(self, piece: int, result: BatchResult) -> None:
+        """Write what became of a part.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        self._write(
+            "UPDATE piece SET status = ?, reason = ?, http_status = ?, done_at = ? WHERE rowid = ?",
+            (result.status, result.reason, result.http_status, _now_ms(), piece),
+        )
 
     def record_end(self, state: Literal["done", "cancelled", "stopped"], note: str = "") -> None:
         """Write how the run ended.

@@ -11,7 +11,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Literal
 
 import polars as pl
@@ -30,6 +31,7 @@ from pendosync.frames import OUTCOMES, Progress
 from pendosync.journal import BatchResult, Journal, RunRecord, derive_outcomes
 from pendosync.plans import Plan
 from pendosync.remote import ensure_write_access
+from pendosync.splitting import name_failures
 from pendosync.wire import build_requests
 
 _SHOW_EVERY_S: Final = 0.1
@@ -51,7 +53,8 @@ def push(plan: Plan, /, *, client: Client, journal: Journal, show: bool = True) 
     """Send what *plan* says, and return the run at once; it goes on in the background.
 
     Each batch is written to the journal before it is sent, and what became of it after. What travels is what
-    `dry_run` shows. A 200 is read, not believed. A request that got no answer, or a busy one, is tried again, as
+    `dry_run` shows. A 200 is read, not believed; where it counts failures and does not name them, or the whole request
+    is refused, its records are sent again in smaller requests until each has its own answer. A request that got no answer, or a busy one, is tried again, as
     metadata writes and messages with the same `messageId` may be repeated. Before a bulk write the key's write access
     is asked for, so that a read-only key is told before anything is sent.
 
@@ -265,33 +268,69 @@ class Run:
         def let_through(number: int) -> None:
             """Say "sending" at the last moment: what still waits for its turn was not sent."""
             nonlocal tries
-            if self._cancelled or (self._error and not tries):
-                raise _StoppedError
+            self._ensure_going(number)
             if number == 1:
                 self._record_sending(batch)
             tries = number
-            self._requests += 1
 
-        host: Literal["api", "data"] = "api" if self.plan.shape.route == "metadata" else "data"
+        result = await self._ask(batch, let_through)
+        if result is None and not tries:
+            return
+        result = result or BatchResult(
+            "unknown", "the run was stopped between two tries; it may or may not be written"
+        )
+        if not tries:
+            self._record_sending(batch)
+        if result.must_split and len(batch.ids) > 1:
+            result = await name_failures(result, len(batch.ids), partial(self._ask_part, batch))
+        self._record.record_result(batch.number, result, first_row=batch.first_row, tries=tries)
+        self._count(batch, result)
+
+    async def _ask_part(self, batch: _Batch, start: int, stop: int) -> BatchResult | None:
+        """Send some records of a batch alone, as the same bytes, and return what that says of them."""
+        part = self._part(batch, start, stop)
+        piece: int | None = None
+
+        def let_through(number: int) -> None:
+            nonlocal piece
+            self._ensure_going(number)
+            if number == 1:
+                digest = hashlib.sha256(part.body).hexdigest()
+                piece = self._record.record_piece(
+                    batch.number, first_row=part.first_row, n_rows=len(part.ids), sha256=digest
+                )
+
+        result = await self._ask(part, let_through)
+        if result is not None and piece is not None:
+            self._record.record_piece_result(piece, result)
+        return result
+
+    async def _ask(self, batch: _Batch, let_through: Callable[[int], None]) -> BatchResult | None:
+        """Send a batch and read the answer; None where the run was stopped first."""
+        shape = self.plan.shape
+        host: Literal["api", "data"] = "api" if shape.route == "metadata" else "data"
         try:
             answer = await self._client.request(
                 batch.method, batch.path, host=host, body=batch.body, on_try=let_through
             )
-            result = read_answer(answer, batch.ids, route=self.plan.shape.route, kind=self.plan.shape.kind)
+            return read_answer(answer, batch.ids, route=shape.route, kind=shape.kind)
         except _StoppedError:
-            if not tries:
-                return
-            result = BatchResult(
-                "unknown", "the run was stopped between two tries; it may or may not be written"
-            )
+            return None
         except RemoteError as error:
-            result = read_error(error)
             if stops_the_run(error):
                 self._error = self._error or error
-            if not tries:
-                self._record_sending(batch)
-        self._record.record_result(batch.number, result, first_row=batch.first_row, tries=tries)
-        self._count(batch, result)
+            return read_error(error)
+
+    def _ensure_going(self, number: int) -> None:
+        if self._cancelled or (self._error and number == 1):
+            raise _StoppedError
+        self._requests += 1
+
+    def _part(self, batch: _Batch, start: int, stop: int) -> _Batch:
+        rows = self.plan.changes.slice(batch.first_row + start, stop - start)
+        (request,) = build_requests(rows, replace(self.plan.shape, batch_size=stop - start))
+        _, method, path, ids, body = request.row(0)
+        return _Batch(batch.number, batch.first_row + start, method, path, ids, body.encode())
 
     def _record_sending(self, batch: _Batch) -> None:
         digest = hashlib.sha256(batch.body).hexdigest()

@@ -34,7 +34,7 @@ FLOORS = (
     ("auth", "records"),
     ("plans", "client", "sandbox"),
     ("journal", "remote", "preview"),
-    ("answers", "snapshots"),
+    ("answers", "snapshots", "splitting"),
     ("push",),
     ("undo",),
     ("workbench", "cli"),

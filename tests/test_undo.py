@@ -101,7 +101,7 @@ def test_only_what_was_or_may_have_been_written_is_taken_back(sandbox, journal) 
         plan = a_plan(client)
         answers = [
             {"text": '{"total":10,"updated":9,"failed":1,"missing":["u-0002"]}'},
-            {"text": "refused", "status": 400},
+            {"text": "refused", "status": 400, "times": None},
             {"text": '{"total":10,"updated":9,"failed":1}'},
         ]
         for n, answer in enumerate(answers):
