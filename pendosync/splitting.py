@@ -49,7 +49,7 @@ class _Search:
         if told.is_refused or left is None or not _counts(left):
             await self._look(middle, stop)
             return
-        n_right = told.n_unnamed - left.n_unnamed
+        n_right = told.n_unnamed - _n_failed(left, middle - start)
         right = _part(told, middle - start, stop - start, n_right)
         if n_right <= 0:
             self._note(middle, stop, right)
@@ -98,6 +98,11 @@ class _Search:
 def _counts(told: BatchResult) -> bool:
     """Whether the answer says how many of its records failed."""
     return told.http_status is not None and told.http_status < 300
+
+
+def _n_failed(told: BatchResult, n: int) -> int:
+    """Return how many of *n* records failed, named or not; missing ones aside."""
+    return n - len(told.exceptions) if told.status == "failed" and not told.n_unnamed else told.n_unnamed
 
 
 def _part(told: BatchResult, start: int, stop: int, n_unnamed: int) -> BatchResult:
