@@ -57,6 +57,17 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
+def first_line(error: BaseException, most: int = 160) -> str:
+    """Return the first line of what another library says, for a sentence of ours.
+
+    Example:
+        >>> first_line(ValueError("no such thing."))
+        'no such thing'
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")[:most]
+
+
 def nearest(name: str, available: Iterable[str]) -> list[str]:
     """Return the names of *available* that look most like *name*, case aside, at most three.
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
-from pendosync.errors import MappingError, counted, listed
+from pendosync.errors import MappingError, counted, first_line, listed
 from pendosync.frames import (
     DTYPES,
     KINDS,
@@ -135,7 +135,7 @@ class Trait:
             return pl.sql_expr(self.sql)
         except (pl.exceptions.PolarsError, ValueError) as error:
             raise MappingError(
-                f"The SQL of field {self.field!r} can't be read: {self.sql!r} ({_first_line(error)}). Expected one "
+                f"The SQL of field {self.field!r} can't be read: {self.sql!r} ({first_line(error)}). Expected one "
                 f"polars SQL expression over columns. Hint: Trait(sql='UPPER(plan)', field={self.field!r}).",
                 trait=self.sql,
                 field=self.field,
@@ -366,7 +366,7 @@ def load_mapping(path: str | Path, /) -> Mapping:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise MappingError(
-            f"The mapping {str(path)!r} is no TOML ({_first_line(error)}). Expected what Mapping.to_toml() writes. "
+            f"The mapping {str(path)!r} is no TOML ({first_line(error)}). Expected what Mapping.to_toml() writes. "
             f"Hint: mend that line."
         ) from None
     return Mapping.from_dict(values)
@@ -418,7 +418,3 @@ def _toml_line(name: str, text: str) -> str:
 
 def _one_line(name: str) -> str:
     return json.dumps(name)[1:-1]
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0]

@@ -20,7 +20,7 @@ import polars as pl
 
 from pendosync.checks import RULES, no_problems, row_problems
 from pendosync.diffs import ensure_changes
-from pendosync.errors import MappingError, PlanError, counted, listed, nearest
+from pendosync.errors import MappingError, PlanError, counted, first_line, listed, nearest
 from pendosync.folders import altered, read_folder, write_folder
 from pendosync.frames import (
     DTYPES,
@@ -396,7 +396,7 @@ def _from_manifest(
 
 
 def _bad_condition(error: Exception, plan: Plan) -> str:
-    told = str(error).strip().split("\n", 1)[0]
+    told = first_line(error)
     return (
         f"The condition can't be computed on this plan ({told}). Expected one over the fields {listed(plan.fields)}, "
         f"id, action or the columns kept. Hint: plan.select(ps.after({(plan.fields or ['plan'])[0]!r}).is_not_null())."

@@ -8,7 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from pendosync.casts import cast_column, date_from_text, is_text, raw_text
-from pendosync.errors import ColumnNotFoundError, FrameError, MappingError, counted
+from pendosync.errors import ColumnNotFoundError, FrameError, MappingError, counted, first_line
 from pendosync.frames import DTYPES, VALUES, as_words, field_names, raw_of
 from pendosync.mapping import Mapping, Trait
 from pendosync.tables import collect_table, columns_in
@@ -153,7 +153,7 @@ def _compute(read: pl.DataFrame, trait: Trait) -> pl.Series:
             return made.new_from_index(0, read.height)
         told = f"it gives {counted(len(made), 'value')} for {counted(read.height, 'row')}"
     except pl.exceptions.PolarsError as error:
-        made, told = None, str(error).strip().split("\n", 1)[0]
+        made, told = None, first_line(error)
     if made is not None and len(made) == read.height:
         return made
     raise MappingError(

@@ -296,6 +296,7 @@ def test_a_waiter_whose_loop_is_gone_is_passed_over() -> None:
     gone.close()
     throttle.release()
     held.run_until_complete(_all_places_are_free(throttle))
+    assert not waiting.done()
     held.close()
     waiting._log_destroy_pending = False  # type: ignore[attr-defined]
 

@@ -14,9 +14,9 @@ from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 import polars as pl
 
-from pendosync.errors import ColumnNotFoundError, PendosyncError, TableError, listed
+from pendosync.errors import ColumnNotFoundError, PendosyncError, TableError, first_line, listed
 from pendosync.tables.csvs import CsvFile, scan_csvs
-from pendosync.tables.faults import fault, fault_of_ndjson, first_line, is_from_below, named, speaking, told
+from pendosync.tables.faults import fault, fault_of_ndjson, is_from_below, named, speaking, told
 from pendosync.tables.files import (
     A_FILE,
     Format,

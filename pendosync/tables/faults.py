@@ -12,25 +12,23 @@ from typing import Final
 
 import polars as pl
 
-from pendosync.errors import PendosyncError, TableError, counted
+from pendosync.errors import PendosyncError, TableError, counted, first_line
 
 COMPRESSED: Final = (".gz", ".zst")
 
 
 def fault(what: str, expected: str, hint: str) -> TableError:
+    """Return a TableError in its three beats."""
     return TableError(f"{what}. Expected {expected}. Hint: {hint}.")
 
 
 def named(path: Path) -> str:
+    """Return *path* as sentences name it."""
     return repr(str(path))
 
 
-def first_line(error: BaseException, most: int = 160) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")[:most]
-
-
 def encoding_hint(guess: str = "windows-1252") -> str:
+    """Return what to type where a text is not UTF-8."""
     return f"encoding={guess!r}, or whatever it was saved with; or save it again as UTF-8"
 
 
@@ -46,6 +44,7 @@ def is_from_below(error: BaseException, *, foreign: bool = False) -> bool:
 
 @contextmanager
 def speaking(name: str) -> Iterator[None]:
+    """Turn what polars or the disk says while *name* is read into a TableError."""
     try:
         yield
     except BaseException as error:

@@ -121,6 +121,11 @@ def suffix_of(path: Path) -> str:
 
 
 def format_of(path: Path) -> Format:
+    """Return the format that the suffix of *path* names.
+
+    Raises:
+        TableError: it names none.
+    """
     suffix = suffix_of(path)
     if suffix not in FORMATS:
         raise fault(
@@ -204,6 +209,7 @@ def ensure_unique(
 
 
 def ensure_known(columns: Iterable[str], names: Sequence[str], path: Path) -> None:
+    """Return nothing where each of *columns* is among *names*, else raise ColumnNotFoundError."""
     missing = [column for column in columns if column not in names]
     if missing:
         raise ColumnNotFoundError.of(missing, names, what=named(path))
