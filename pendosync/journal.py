@@ -24,6 +24,7 @@ from pendosync.errors import JournalError, PlanError, counted, listed
 from pendosync.frames import OUTCOMES, Status
 from pendosync.plans import Plan, load_plan
 from pendosync.settings import find_env_file
+from pendosync.wire import batch_numbers
 
 RUNS: Final = pl.Schema(
     {
@@ -344,9 +345,7 @@ def derive_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFram
             orient="row",
         )
     at = pl.int_range(pl.len(), dtype=pl.UInt32)
-    rows = plan.changes.select(
-        "id", "action", at.alias("at"), (at // plan.shape.ids_per_request).cast(pl.UInt32).alias("batch")
-    )
+    rows = plan.changes.select("id", "action", at.alias("at"), batch_numbers(len(plan), plan.shape))
     joined = rows.join(batches, on="batch", how="left", maintain_order="left").join(
         exceptions, on="at", how="left", maintain_order="left"
     )

@@ -29,17 +29,19 @@ from pendosync.frames import (
     change_fields,
     empty_changes,
     ensure_frame,
+    raw_cell,
     type_of,
 )
+from pendosync.gates import Canary, Facts, Gates, held_by, lifted
 from pendosync.mapping import Mapping
 from pendosync.regions import MASK, Pace, Target
 from pendosync.reports import Summary, plan_html, plan_text
-from pendosync.wire import Shape, build_requests, encode_before, encode_records
+from pendosync.wire import Shape, build_requests, encode_before, encode_records, steps_of
 
 BATCH_SIZE: Final = 500
 """Ids in a bulk write, by default. Source: a public client sends as many; Pendo names no limit (read 2026-11-23)."""
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _PART_ROWS: Final = 200_000
 _WINDOW: Final = 20_000
 
@@ -57,6 +59,9 @@ class Plan:
         changes: CHANGES frame (n rows), perhaps with columns to filter on, which never travel.
         problems: PROBLEMS frame: what was blocked or warned of on the way.
         undoes: the run whose changes this plan takes back, or None.
+        gates: what a push of it may do at most.
+        n_compared: how many ids were compared to find the changes, or None where nobody said.
+        against: what they were compared with: what `pendo` holds, or a `snapshot` of what was last pushed.
     """
 
     mapping: Mapping
@@ -65,6 +70,9 @@ class Plan:
     changes: pl.DataFrame
     problems: pl.DataFrame = dataclasses.field(default_factory=no_problems)
     undoes: str | None = None
+    gates: Gates = dataclasses.field(default_factory=Gates)
+    n_compared: int | None = None
+    against: Literal["pendo", "snapshot"] = "pendo"
 
     def __len__(self) -> int:
         return self.changes.height
@@ -77,7 +85,7 @@ class Plan:
     @property
     def n_requests(self) -> int:
         """How many requests the plan makes, retries aside."""
-        return -(-len(self) // self.shape.ids_per_request)
+        return sum(step.n_batches for step in steps_of(len(self), self.shape))
 
     @property
     def pace(self) -> Pace:
@@ -88,6 +96,24 @@ class Plan:
     def cannot_undo(self) -> pl.DataFrame:
         """PROBLEMS frame of what an undo can't put back: values and ids that were not there before."""
         return self.problems.filter(rule="cannot_undo")
+
+    @cached_property
+    def held_by(self) -> list[str]:
+        """A sentence for each gate that holds the plan back: the number, the limit and what to type."""
+        is_cleared = [
+            pl.col("changed").struct.field(name)
+            & pl.col("before").struct.field(name).is_not_null()
+            & pl.col("after").struct.field(name).is_null()
+            & raw_cell(name, "after_raw").is_null()
+            for name in self.fields
+        ]
+        n_cleared = (
+            self.changes.select(pl.sum_horizontal([one.sum() for one in is_cleared])).item()
+            if len(self)
+            else 0
+        )
+        writes_agent = self.shape.group == "agent" and self.shape.route == "metadata" and len(self) > 0
+        return held_by(self.gates, Facts(len(self), self.n_compared, n_cleared or 0, writes_agent))
 
     @cached_property
     def digest(self) -> str:
@@ -164,6 +190,17 @@ class Plan:
                 chosen = chosen.join(wanted, on="id", how=how, maintain_order="left")  # type: ignore[arg-type]
         return dataclasses.replace(self, changes=chosen)
 
+    def lift(self, **gates: Any) -> Plan:
+        """Return the plan with some of its gates set otherwise: `plan.lift(max_ids=None)`.
+
+        Args:
+            gates: as in `Gates`.
+
+        Raises:
+            PlanError: no such gate, or a number that can't be.
+        """
+        return dataclasses.replace(self, gates=lifted(self.gates, gates))
+
     def save(self, folder: str | Path, /) -> Path:
         """Write the plan to *folder*, which must not exist or be empty: a manifest and Parquet parts.
 
@@ -193,6 +230,9 @@ class Plan:
             },
             "shape": {**shape, "planned_at": self.shape.planned_at.isoformat()},
             "undoes": self.undoes,
+            "gates": dataclasses.asdict(self.gates),
+            "n_compared": self.n_compared,
+            "against": self.against,
             "n_ids": len(self),
             "fields": {name: type_of(dtype) for name, dtype in types.items()},
         }
@@ -216,10 +256,14 @@ class Plan:
         return wanted
 
     def _notes(self) -> Iterator[str]:
+        yield from (f"Held by a gate. {sentence}" for sentence in self.held_by)
         if self.undoes:
             yield f"Takes back run {self.undoes}."
         if self.cannot_undo.height:
             yield f"{counted(self.cannot_undo.height, 'value')} can't be put back: see plan.cannot_undo."
+        if self.shape.canary:
+            ends = [step.n_rows for step in steps_of(len(self), self.shape)]
+            yield f"Travels in steps of {', '.join(f'{n:,}' for n in ends)} ids, each read back before the next."
         if self.shape.create == "unknown_ids":
             yield "Ids that Pendo does not know are created; Pendo advises against it in nearly all cases."
         if self.shape.group == "agent" and self.shape.route == "metadata":
@@ -249,6 +293,10 @@ def plan_changes(
     batch_size: int = BATCH_SIZE,
     send: Literal["changed", "all"] = "changed",
     planned_at: datetime | None = None,
+    canary: Canary | None = None,
+    gates: Gates | None = None,
+    n_compared: int | None = None,
+    against: Literal["pendo", "snapshot"] = "pendo",
 ) -> Plan:
     """Return the plan that carries *changes* to *target*. Touches no network.
 
@@ -261,6 +309,10 @@ def plan_changes(
         batch_size: ids in a bulk write; a webhook message always has one.
         send: `changed` fields only, or `all` that have a value.
         planned_at: the plan's time, now when left out; the timestamp of webhook messages.
+        canary: steps in which it travels, each read back before the next; None is all at once.
+        gates: what a push of it may do at most; None takes `Gates()`.
+        n_compared: how many ids were compared, for the gate `max_changed_share`.
+        against: as in `diff_values`; before sending, what moved since is judged by it.
 
     Raises:
         FrameError: *changes* or *problems* breaks its brick.
@@ -270,7 +322,8 @@ def plan_changes(
     Source: Pendo advises against creating ids by API in nearly all cases (tech note, read 2026-11-23).
     """
     ensure_changes(changes)
-    _ensure_options(create=create, send=send, batch_size=batch_size, planned_at=planned_at)
+    _ensure_options(create=create, send=send, against=against)
+    _ensure_numbers(batch_size=batch_size, planned_at=planned_at)
     known = ensure_frame(problems, PROBLEMS, "problems") if problems is not None else no_problems()
     if create == "never":
         unknown = changes.filter(action="create")
@@ -286,17 +339,31 @@ def plan_changes(
         planned_at=(planned_at or datetime.now(UTC)).astimezone(UTC),
         nonce=secrets.token_hex(8),
         library=version("pendosync"),
+        canary=canary,
     )
-    return Plan(mapping=mapping, target=target, shape=shape, changes=changes, problems=known)
+    return Plan(
+        mapping=mapping,
+        target=target,
+        shape=shape,
+        changes=changes,
+        problems=known,
+        gates=gates or Gates(),
+        n_compared=n_compared,
+        against=against,
+    )
 
 
-def _ensure_options(*, create: str, send: str, batch_size: int, planned_at: datetime | None) -> None:
+def _ensure_options(*, create: str, send: str, against: str) -> None:
     for name, value, choices in (
         ("create", create, ("never", "unknown_ids")),
         ("send", send, ("changed", "all")),
+        ("against", against, ("pendo", "snapshot")),
     ):
         if value not in choices:
             raise MappingError.bad_choice(name, value, choices)
+
+
+def _ensure_numbers(*, batch_size: int, planned_at: datetime | None) -> None:
     if not isinstance(batch_size, int) or batch_size < 1:
         raise PlanError(
             f"batch_size is {batch_size!r}. Expected a whole number from 1 up. Hint: batch_size={BATCH_SIZE}."
@@ -384,7 +451,12 @@ def _from_manifest(
     if changes.select(brick.columns).schema != brick.schema or changes.height != manifest["n_ids"]:
         raise ValueError("the parts do not fit the manifest")
     api_pace, data_pace = (Pace(**manifest[name]) for name in ("api_pace", "data_pace"))
-    shape = {**manifest["shape"], "planned_at": datetime.fromisoformat(manifest["shape"]["planned_at"])}
+    canary = manifest["shape"]["canary"]
+    shape = {
+        **manifest["shape"],
+        "planned_at": datetime.fromisoformat(manifest["shape"]["planned_at"]),
+        "canary": Canary(**canary) if canary else None,
+    }
     return Plan(
         mapping=Mapping.from_dict(manifest["mapping"]),
         target=Target(**manifest["target"], api_pace=api_pace, data_pace=data_pace),
@@ -392,6 +464,9 @@ def _from_manifest(
         changes=changes,
         problems=ensure_frame(problems, PROBLEMS, "problems"),
         undoes=manifest["undoes"],
+        gates=Gates(**manifest["gates"]),
+        n_compared=manifest["n_compared"],
+        against=manifest["against"],
     )
 
 

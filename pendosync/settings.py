@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, Literal, NoReturn
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -90,9 +90,10 @@ class Settings:
         track_secret: for `/data/track` only, in a header.
         api_url, data_url: base URLs in place of the region's own; plain HTTP only to this machine.
         api_pace, data_pace: requests per second and in flight, per host.
+        access: `read`, or `write` to push: whoever only looks can't write by mistake. The sandbox's are `write`.
 
     Raises:
-        SettingsError: an unknown region, an empty secret, or a URL that isn't HTTPS and isn't on loopback.
+        SettingsError: an unknown region or access, an empty secret, or a URL that isn't HTTPS and isn't on loopback.
 
     Example:
         >>> Settings(region="eu", integration_key="abc")
@@ -107,9 +108,12 @@ class Settings:
     data_url: str | None = None
     api_pace: Pace = field(default=API_PACE)
     data_pace: Pace = field(default=DATA_PACE)
+    access: Literal["read", "write"] = "read"
 
     def __post_init__(self) -> None:
         hosts = hosts_of(self.region)
+        if self.access not in ("read", "write"):
+            raise SettingsError.bad_value("access", self.access, "'read' or 'write'")
         for name in _WHERE:
             object.__setattr__(self, name, _as_secret(name, getattr(self, name)))
         for name, host in (("api_url", hosts.api), ("data_url", hosts.data)):
@@ -137,6 +141,7 @@ class Settings:
             data_url=values.get("PENDO_DATA_URL") or None,
             api_pace=_pace(values, "PENDO_API", API_PACE),
             data_pace=_pace(values, "PENDO_DATA", DATA_PACE),
+            access=values.get("PENDO_ACCESS") or "read",  # type: ignore[arg-type]  # checked below
         )
 
     @property
@@ -145,6 +150,18 @@ class Settings:
         assert self.api_url is not None
         assert self.data_url is not None
         return Target(self.region, self.api_url, self.data_url, self.api_pace, self.data_pace)
+
+    def ensure_write(self) -> None:
+        """Return nothing where these settings may push.
+
+        Raises:
+            SettingsError: their access is `read`.
+        """
+        if self.access != "write":
+            raise SettingsError(
+                f"These settings may not write to {self.target}: their access is 'read', so that nothing is pushed by "
+                f"mistake. Expected access 'write'. Hint: Settings(…, access='write'), or PENDO_ACCESS=write in .env."
+            )
 
     def secret(self, name: str) -> Secret:
         """Return the secret called *name*.
@@ -160,7 +177,8 @@ class Settings:
 
     def __repr__(self) -> str:
         secrets = "".join(f", {name}={MASK}" for name in _WHERE if getattr(self, name) is not None)
-        return f"Settings(region={self.region!r}{secrets}, api_url={self.api_url!r})"
+        access = ", access='write'" if self.access == "write" else ""
+        return f"Settings(region={self.region!r}{secrets}, api_url={self.api_url!r}{access})"
 
 
 def find_env_file(start: Path | None = None) -> Path | None:

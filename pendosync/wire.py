@@ -15,10 +15,13 @@ from typing import Final, Literal
 import polars as pl
 
 from pendosync.frames import DTYPES, Kind, Route, change_fields, json_member, json_object, raw_cell, struct_of
+from pendosync.gates import Canary
 from pendosync.regions import MASK
 
 _WINDOW: Final = 20_000
 """Rows encoded at a time, about. Measured: more costs memory and no less time."""
+
+_BATCH: Final = "\0batch"
 
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.3f%:z"
 """ISO 8601 with milliseconds and offset. Source: Pendo's API reference, read 2026-11-23."""
@@ -43,6 +46,7 @@ class Shape:
         planned_at: the plan's time; a webhook message's timestamp.
         nonce: new in each plan; with the row's number it makes a webhook message's `messageId`.
         library: the version of pendosync that a webhook message names.
+        canary: the steps in which the plan travels; no request crosses the end of one.
     """
 
     kind: Kind
@@ -54,6 +58,7 @@ class Shape:
     planned_at: datetime
     nonce: str
     library: str
+    canary: Canary | None = None
 
     @property
     def ids_per_request(self) -> int:
@@ -69,6 +74,43 @@ class Shape:
         return f"/api/v1/metadata/{self.kind}/{self.group}/value{create}"
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A part of a plan whose requests all go before those of the next.
+
+    Args:
+        number: from 0 up.
+        first_row, n_rows: which changes.
+        first_batch, n_batches: which requests.
+    """
+
+    number: int
+    first_row: int
+    n_rows: int
+    first_batch: int
+    n_batches: int
+
+
+def steps_of(n_rows: int, shape: Shape) -> list[Step]:
+    """Return the steps in which a plan of so many changes travels: one, or those of its canary."""
+    steps: list[Step] = []
+    first_row = first_batch = 0
+    for number, end in enumerate(shape.canary.ends(n_rows) if shape.canary else [n_rows]):
+        n_batches = -(-(end - first_row) // shape.ids_per_request)
+        steps.append(Step(number, first_row, end - first_row, first_batch, n_batches))
+        first_row, first_batch = end, first_batch + n_batches
+    return steps
+
+
+def batch_numbers(n_rows: int, shape: Shape) -> pl.Series:
+    """Return the number of the request that each of so many changes travels in."""
+    parts = [
+        pl.int_range(step.n_rows, dtype=pl.UInt32, eager=True) // shape.ids_per_request + step.first_batch
+        for step in steps_of(n_rows, shape)
+    ]
+    return pl.concat(parts, rechunk=True).cast(pl.UInt32).alias("batch")
+
+
 def build_requests(
     changes: pl.DataFrame, shape: Shape, /, *, rows_at_a_time: int = _WINDOW
 ) -> Iterator[pl.DataFrame]:
@@ -82,28 +124,58 @@ def build_requests(
     Yields:
         REQUESTS frames; `batch` counts from 0 through all of them.
     """
-    per_request = shape.ids_per_request
-    window = max(1, rows_at_a_time // per_request) * per_request
-    for start in range(0, changes.height, window):
-        part = changes.slice(start, window)
-        first_batch = start // per_request
-        batch = (pl.int_range(pl.len(), dtype=pl.UInt32) // per_request + first_batch).cast(pl.UInt32)
-        body = pl.col("record").str.join(",")
-        yield (
-            part.select("id", encode_records(part, shape).alias("record"), batch=batch)
-            .group_by("batch", maintain_order=True)
-            .agg(
-                ids=pl.col("id"),
-                body=pl.concat_str(pl.lit("["), body, pl.lit("]")) if shape.route == "metadata" else body,
-            )
-            .select(
-                pl.col("batch"),
-                pl.lit("POST").alias("method"),
-                pl.lit(shape.path).alias("path"),
-                pl.col("ids"),
-                pl.col("body"),
-            )
+    for step in steps_of(changes.height, shape):
+        yield from build_step(changes, shape, step, rows_at_a_time=rows_at_a_time)
+
+
+def build_step(
+    changes: pl.DataFrame,
+    shape: Shape,
+    step: Step,
+    /,
+    *,
+    but: frozenset[int] = frozenset(),
+    rows_at_a_time: int = _WINDOW,
+) -> Iterator[pl.DataFrame]:
+    """Yield the requests of one *step* of a plan with these *changes*, as `build_requests` does.
+
+    Args:
+        changes, shape, rows_at_a_time: as in `build_requests`.
+        step: which of `steps_of`.
+        but: numbers of requests that are left out, and not encoded.
+    """
+    size = shape.ids_per_request
+    window = max(1, rows_at_a_time // size) * size
+    for start in range(0, step.n_rows, window):
+        n_rows = min(window, step.n_rows - start)
+        first_batch = step.first_batch + start // size
+        batch = (pl.int_range(pl.len(), dtype=pl.UInt32) // size + first_batch).cast(pl.UInt32).alias("batch")
+        part = changes.slice(step.first_row + start, n_rows)
+        left_out = but.intersection(range(first_batch, first_batch + -(-n_rows // size)))
+        if left_out:
+            part = part.with_columns(batch.alias(_BATCH)).filter(~pl.col(_BATCH).is_in(list(left_out)))
+            batch = pl.col(_BATCH).alias("batch")
+        if part.height:
+            yield _requests(part, batch, shape)
+
+
+def _requests(part: pl.DataFrame, batch: pl.Expr, shape: Shape) -> pl.DataFrame:
+    body = pl.col("record").str.join(",")
+    return (
+        part.select("id", encode_records(part, shape).alias("record"), batch)
+        .group_by("batch", maintain_order=True)
+        .agg(
+            ids=pl.col("id"),
+            body=pl.concat_str(pl.lit("["), body, pl.lit("]")) if shape.route == "metadata" else body,
         )
+        .select(
+            pl.col("batch"),
+            pl.lit("POST").alias("method"),
+            pl.lit(shape.path).alias("path"),
+            pl.col("ids"),
+            pl.col("body"),
+        )
+    )
 
 
 def encode_records(changes: pl.DataFrame, shape: Shape, /) -> pl.Series:

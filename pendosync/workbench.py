@@ -13,6 +13,7 @@ from pendosync.client import Client
 from pendosync.diffs import diff_values
 from pendosync.errors import ColumnNotFoundError, MappingError, listed
 from pendosync.frames import CHANGE_COLUMNS
+from pendosync.gates import Canary, Gates
 from pendosync.mapping import Mapping
 from pendosync.plans import BATCH_SIZE, Plan, plan_changes
 from pendosync.remote import fetch_fields, fetch_values
@@ -32,6 +33,8 @@ def plan_table(
     batch_size: int = BATCH_SIZE,
     send: Literal["changed", "all"] = "changed",
     planned_at: datetime | None = None,
+    canary: Canary | None = None,
+    gates: Gates | None = None,
 ) -> Plan:
     """Return the plan that makes Pendo hold what *table* says: map, check, drop, fetch, diff, plan. Writes nothing.
 
@@ -41,7 +44,7 @@ def plan_table(
         client: where Pendo is read, and where the plan will go.
         before: a snapshot of what was last pushed, from `read_snapshot`, in place of reading Pendo's values.
         keep: columns of the table to carry for `Plan.select`; they never travel.
-        create, batch_size, send, planned_at: as in `plan_changes`.
+        create, batch_size, send, planned_at, canary, gates: as in `plan_changes`.
 
     Raises:
         ColumnNotFoundError: the mapping or *keep* names a column that the table lacks.
@@ -68,6 +71,10 @@ def plan_table(
         batch_size=batch_size,
         send=send,
         planned_at=planned_at,
+        canary=canary,
+        gates=gates,
+        n_compared=clean.height,
+        against=against,
     )
 
 

@@ -146,6 +146,7 @@ class Sandbox:
             data_url=url,
             api_pace=api_pace,
             data_pace=data_pace,
+            access="write",
         )
 
     def requests(self, since: int = 0) -> list[dict[str, Any]]:
