@@ -16,6 +16,7 @@ from pendosync.errors import (
     ClientError,
     ColumnNotFoundError,
     FrameError,
+    HeldError,
     JournalError,
     KeyRefusedError,
     MappingError,
@@ -28,13 +29,15 @@ from pendosync.errors import (
     RemoteError,
     SandboxError,
     SettingsError,
+    StalePlanError,
     TableError,
     UnreachableError,
 )
+from pendosync.gates import Canary, Gates
 from pendosync.journal import Journal, open_journal, read_outcomes, read_plan, read_runs
 from pendosync.mapping import Mapping, Trait, load_mapping
 from pendosync.plans import Plan, after, before, build_curl, changed, dry_run, load_plan, plan_changes
-from pendosync.push import Run, push
+from pendosync.push import Run, attach_run, push, resume_push
 from pendosync.regions import Pace, Target
 from pendosync.remote import check_access, fetch_fields, fetch_values
 from pendosync.sandbox import Sandbox, open_sandbox
@@ -52,10 +55,13 @@ __all__ = [
     "AnswerError",
     "BrokenError",
     "BusyError",
+    "Canary",
     "Client",
     "ClientError",
     "ColumnNotFoundError",
     "FrameError",
+    "Gates",
+    "HeldError",
     "Journal",
     "JournalError",
     "KeyRefusedError",
@@ -76,11 +82,13 @@ __all__ = [
     "SandboxError",
     "Settings",
     "SettingsError",
+    "StalePlanError",
     "TableError",
     "Target",
     "Trait",
     "UnreachableError",
     "after",
+    "attach_run",
     "before",
     "build_curl",
     "changed",
@@ -108,5 +116,6 @@ __all__ = [
     "read_plan",
     "read_runs",
     "read_snapshot",
+    "resume_push",
     "suggest_mapping",
 ]

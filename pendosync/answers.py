@@ -11,14 +11,13 @@ from pendosync.errors import (
     BrokenError,
     BusyError,
     KeyRefusedError,
-    NoAnswerError,
     RefusedError,
     RemoteError,
     UnreachableError,
     counted,
 )
 from pendosync.frames import Status
-from pendosync.journal import BatchResult
+from pendosync.runfile import BatchResult
 
 _WHOLE_REFUSED: Final = (400, 413, 422)
 """Refusals of a whole request that one record of it may have brought about, or its size."""
@@ -28,7 +27,7 @@ def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) ->
     """Return what a 2xx answer means for the *ids* of its batch.
 
     Args:
-        answer: as it came.
+        answer: as it came. One that can't be read, or whose counts don't add up, is doubtful: ask again.
         ids: in the order in which they were sent.
         route: `webhook` answers for no row; `metadata` counts them.
         kind: for the reasons' words.
@@ -40,38 +39,44 @@ def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) ->
     try:
         told = answer.json()
     except AnswerError as error:
-        return BatchResult("failed", f"{error} It may or may not be written.", http_status=answer.status)
+        return _doubtful(f"{error} It may or may not be written.", answer.status)
     return _read_counts(told, ids, kind, answer.status)
+
+
+def _doubtful(reason: str, http_status: int) -> BatchResult:
+    return BatchResult("unknown", reason, http_status=http_status, is_doubtful=True)
 
 
 def _read_counts(told: Any, ids: Sequence[str], kind: str, http_status: int) -> BatchResult:
     counts = _counts_in(told)
     if counts is None:
-        reason = "Pendo answered without counting what it wrote; it may or may not be written"
-        return BatchResult("failed", reason, http_status=http_status)
+        return _doubtful(
+            "Pendo answered without counting what it wrote; it may or may not be written", http_status
+        )
     total, updated, failed = counts
     position = {id: at for at, id in enumerate(ids)}
     named = set(_texts_in(told, "missing"))
     missing = sorted(position[id] for id in named if id in position)
+    said = f" It says: {'; '.join(_texts_in(told, 'errors')[:3])[:300]}." if _texts_in(told, "errors") else ""
+    if not (total == len(ids) == updated + failed and failed >= len(named)):
+        reason = (
+            f"Pendo's counts do not add up (total {total}, updated {updated}, failed {failed}, {len(named)} named missing, "
+            f"for {counted(len(ids), 'record')}), so each may or may not be written.{said}"
+        )
+        return _doubtful(reason, http_status)
     exceptions: list[tuple[int, Status, str]] = [
         (at, "missing", f"Pendo does not know this {kind}") for at in missing
     ]
-    rest = len(ids) - len(missing)
-    adds_up = total == len(ids) == updated + failed and failed >= len(missing)
-    if not adds_up:  # then what it says of missing ids can't be relied on either
-        rest, exceptions = len(ids), []
-    if adds_up and updated == rest and len(named) == len(missing):
+    n_unnamed = failed - len(missing)
+    if not n_unnamed:
         return BatchResult("updated", exceptions=exceptions, http_status=http_status)
-    said = f" It says: {'; '.join(_texts_in(told, 'errors')[:3])[:300]}." if _texts_in(told, "errors") else ""
-    if adds_up and updated == 0:
+    if updated == 0:
         return BatchResult("failed", f"Pendo wrote no record of this request.{said}", exceptions, http_status)
     reason = (
-        f"Pendo did not name which of {counted(rest, 'record')} in this request failed (total {total}, updated "
-        f"{updated}, failed {failed}), so each may or may not be written.{said}"
+        f"Pendo did not name which of {counted(len(ids) - len(missing), 'record')} in this request failed (total {total}, "
+        f"updated {updated}, failed {failed}), so each may or may not be written.{said}"
     )
-    return BatchResult(
-        "failed", reason, exceptions, http_status, n_unnamed=failed - len(missing) if adds_up else 0
-    )
+    return BatchResult("failed", reason, exceptions, http_status, n_unnamed=n_unnamed)
 
 
 def _counts_in(told: Any) -> tuple[int, int, int] | None:
@@ -88,26 +93,20 @@ def _texts_in(told: dict[str, Any], name: str) -> list[str]:
 
 def read_error(error: RemoteError) -> BatchResult:
     """Return what a failed request means for the ids of its batch: never sent, sent without an answer, or refused."""
-    status: Status = "failed"
-    if isinstance(error, UnreachableError | KeyRefusedError) or (
-        isinstance(error, BusyError) and error.status != 408
-    ):
-        status = "pending"
-    elif isinstance(error, NoAnswerError | BusyError):
-        status = "unknown"
-    more = " Pendo named no record: each may or may not be written." if isinstance(error, BrokenError) else ""
-    is_refused = (
-        isinstance(error, RefusedError)
-        and error.status in _WHOLE_REFUSED
-        and not isinstance(error, KeyRefusedError)
-    )
-    return BatchResult(status, f"{error}{more}", http_status=error.status, is_refused=is_refused)
+    if isinstance(error, RefusedError) and not isinstance(error, KeyRefusedError):
+        is_whole = error.status in _WHOLE_REFUSED
+        return BatchResult("failed", str(error), http_status=error.status, is_refused=is_whole)
+    if error.status == 408:
+        return BatchResult("unknown", str(error), http_status=408, is_too_long=True)
+    is_sent = not isinstance(error, UnreachableError | KeyRefusedError | BusyError)
+    more = " It may or may not be written." if isinstance(error, BrokenError | AnswerError) else ""
+    return BatchResult("unknown" if is_sent else "pending", f"{error}{more}", http_status=error.status)
 
 
 def stops_the_run(error: RemoteError) -> bool:
-    """Whether the next batch would fare no better: nobody answers, or the key is refused."""
+    """Whether the next batch would fare no better: nobody answers, something else does, or the key is refused."""
     return (
         error.retryable
-        or isinstance(error, KeyRefusedError)
+        or isinstance(error, KeyRefusedError | AnswerError)
         or (isinstance(error, RefusedError) and error.status in (401, 403))
     )

@@ -8,7 +8,7 @@ import json
 import logging
 import random
 import ssl
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -259,6 +259,7 @@ class Client:
         body: bytes | None = None,
         retry: bool = True,
         on_try: Callable[[int], None] | None = None,
+        never_again: Sequence[int] = (),
     ) -> Answer:
         """Send one request, again where it may be, and return the answer. For the client's loop only.
 
@@ -270,6 +271,7 @@ class Client:
             retry: try again after a retryable error.
             on_try: is called with 1, 2, … each time the request is let through, just before it is handed over; what
                 it raises stops the request.
+            never_again: statuses after which it is not tried again, though they are retryable.
 
         Raises:
             SettingsError: the secret that this path needs is not set; nothing was sent.
@@ -289,7 +291,7 @@ class Client:
             except RemoteError as error:
                 now, wait_s = self._clock.now(), policy.wait_s(tries, error.retry_after_s)
                 give_up_at = now + policy.total_s if give_up_at is None else give_up_at
-                if not error.retryable:
+                if not error.retryable or error.status in never_again:
                     raise
                 if tries == policy.attempts or now + wait_s > give_up_at:
                     if in_doubt is None or _leaves_doubt(error):

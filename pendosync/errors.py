@@ -7,7 +7,8 @@ PendosyncError
 │   └── ColumnNotFoundError(KeyError)
 ├── MappingError(ValueError)         the declaration is wrong, before any row is read
 ├── ProblemsError(ValueError)        only from ensure_clean
-├── PlanError(ValueError)            empty, altered, or made for another target
+├── PlanError(ValueError)            empty, altered, made for another target, or held by a gate
+│   └── StalePlanError(PushError)    what Pendo holds has moved since: .moved
 ├── ClientError(RuntimeError)        a client that is closed, forked, or waits for itself
 ├── RemoteError                      Pendo, or the way to it
 │   ├── NoAnswerError                time-out or broken connection: the outcome is unknown
@@ -19,6 +20,7 @@ PendosyncError
 │       └── KeyRefusedError          400, 401, 403 at the first call: key or region
 ├── SandboxError                     the embedded Pendo can't be started or told something
 ├── JournalError                     can't record or read: a push stops before sending
+│   └── HeldError                    another process pushes this run: .host .pid
 └── PushError                        the run stopped: .run_id .outcomes
 
 A message has three beats: what happened, with the value; what was expected or is available; `Hint:` and what to
@@ -189,7 +191,7 @@ class ProblemsError(PendosyncError, ValueError):
 
 
 class PlanError(PendosyncError, ValueError):
-    """A plan is empty, was altered, or was made for another target."""
+    """A plan is empty, was altered, was made for another target, or is held back by a gate."""
 
 
 class ClientError(PendosyncError, RuntimeError):
@@ -262,6 +264,42 @@ class JournalError(PendosyncError):
     """The journal can't be written or read. A push stops before sending."""
 
 
+class HeldError(JournalError):
+    """Another process pushes this run: `.host` and `.pid`, None where that is not known."""
+
+    def __init__(self, message: str, *, host: str | None = None, pid: int | None = None) -> None:
+        super().__init__(message)
+        self.host = host
+        self.pid = pid
+
+    @classmethod
+    def held(cls, run_id: str, holder: Any, *, free_in_s: float | None = None) -> HeldError:
+        free = f" If that machine is gone, the run is free in {free_in_s:.0f} s." if free_in_s else ""
+        return cls(
+            f"Run {run_id} is being pushed by {_who(holder)}. Expected one pusher at a time.{free} "
+            f"Hint: attach_run(journal, {run_id!r}) shows it and can pause or cancel it.",
+            **_whose(holder),
+        )
+
+    @classmethod
+    def taken_over(cls, run_id: str, holder: Any) -> HeldError:
+        return cls(
+            f"Run {run_id} was taken over by {_who(holder)} while this process was silent. Expected one pusher at a "
+            f"time; nothing more is sent from here. Hint: attach_run(journal, {run_id!r}) shows it.",
+            **_whose(holder),
+        )
+
+
+def _who(holder: Any) -> str:
+    if holder is None:
+        return "another process"
+    return f"process {holder.pid} on {holder.host!r}, which last wrote {holder.silent_s:.0f} s ago"
+
+
+def _whose(holder: Any) -> dict[str, Any]:
+    return {} if holder is None else {"host": holder.host, "pid": holder.pid}
+
+
 class PushError(PendosyncError):
     """The run stopped before its end. `.outcomes` says what became of each id."""
 
@@ -269,3 +307,11 @@ class PushError(PendosyncError):
         super().__init__(message)
         self.run_id = run_id
         self.outcomes = outcomes
+
+
+class StalePlanError(PlanError, PushError):
+    """What Pendo holds has moved since the plan was made. `.moved` is a PROBLEMS frame: which ids, fields and how."""
+
+    def __init__(self, message: str, *, moved: Any, run_id: str, outcomes: Any = None) -> None:
+        PushError.__init__(self, message, run_id=run_id, outcomes=outcomes)
+        self.moved = moved

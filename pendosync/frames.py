@@ -22,6 +22,9 @@ FieldType = Literal["text", "boolean", "integer", "float", "date", "list"]
 NullPolicy = Literal["keep", "clear"]
 Severity = Literal["block_row", "block_field", "warn"]
 Action = Literal["update", "create"]
+RunStateName = Literal[
+    "preparing", "running", "paused", "stopping", "done", "cancelled", "stopped", "interrupted"
+]
 Status = Literal[
     "updated", "created", "accepted", "missing", "failed", "refused", "skipped", "unknown", "pending"
 ]
@@ -41,6 +44,9 @@ DTYPES: Final[AbstractMapping[FieldType, pl.DataType]] = {
     "list": pl.List(pl.String()),
 }
 """Field type → the polars type its values have in VALUES and CHANGES."""
+
+ISO_MS: Final = "%Y-%m-%dT%H:%M:%S%.3f%:z"
+"""ISO 8601 with milliseconds and offset: a date in JSON. Source: Pendo's API reference, read 2026-11-23."""
 
 RESERVED: Final = ("row", "id", "raw")
 """The columns of VALUES that are not fields."""
@@ -116,12 +122,14 @@ nothing to explain."""
 class Progress:
     """Where a run stands, in counts only; no row's values.
 
-    `requests` counts first tries and retries; `batches_done` those batches whose ids have an outcome.
+    `requests` counts first tries and retries; `batches_done` those batches whose ids have an outcome. `ids_per_s` is
+    the pace of the last half minute, `left_s` the seconds still to expect and `left_range_s` the least and the most
+    (about 95 %); each is None where nothing can be said yet. `held_s` are the seconds for which Pendo asked to wait.
     """
 
     run_id: str
     title: str
-    state: Literal["preparing", "running", "stopping", "done", "cancelled", "stopped"]
+    state: RunStateName
     n_ids: int
     n_batches: int
     batches_done: int
@@ -130,11 +138,14 @@ class Progress:
     elapsed_s: float = 0.0
     left_s: float | None = None
     note: str = ""
+    ids_per_s: float | None = None
+    left_range_s: tuple[float, float] | None = None
+    held_s: float = 0.0
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more will happen."""
-        return self.state in ("done", "cancelled", "stopped")
+        return self.state in ("done", "cancelled", "stopped", "interrupted")
 
 
 def ensure_frame(frame: object, brick: pl.Schema, name: str, *, also: Iterable[str] = ()) -> pl.DataFrame:
@@ -198,6 +209,8 @@ def raw_cell(field: str, column: str = "raw") -> pl.Expr:
 
 def struct_of(parts: AbstractMapping[str, pl.Expr]) -> pl.Expr:
     """Return one struct of *parts*, whatever their names."""
+    if not parts:
+        return pl.lit(None, dtype=pl.Struct({}))
     return pl.struct([expr.alias(name) for name, expr in parts.items()])
 
 
@@ -222,9 +235,22 @@ def change_fields(changes: pl.DataFrame) -> list[str]:
     return [part.name for part in struct.fields] if isinstance(struct, pl.Struct) else []
 
 
+def change_types(changes: pl.DataFrame) -> dict[str, FieldType]:
+    """Return the fields of a CHANGES frame with their types."""
+    types = dict(changes.schema["after"])  # type: ignore[call-overload]
+    return {name: kind for name, dtype in types.items() if (kind := type_of(dtype)) is not None}
+
+
 def json_member(expr: pl.Expr, name: str) -> pl.Expr:
     """Return `"name":value` with the value as JSON; NaN, Binary and naive datetimes must not come here."""
     return pl.struct(expr.alias(name)).struct.json_encode().str.strip_prefix("{").str.strip_suffix("}")
+
+
+def cell_text(value: pl.Expr, dtype: pl.DataType, raw: pl.Expr) -> pl.Expr:
+    """Return the JSON text of a cell: *raw* where it is not of the field's type, null where it holds nothing."""
+    shown = value.dt.strftime(ISO_MS) if dtype == DTYPES["date"] else value
+    text = json_member(shown, "cell").str.strip_prefix('"cell":')
+    return pl.coalesce(raw, pl.when(value.is_not_null()).then(text))
 
 
 def json_object(members: Sequence[pl.Expr]) -> pl.Expr:

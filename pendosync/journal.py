@@ -1,28 +1,38 @@
 """What was pushed, when, and what became of each id: a folder a run, with its plan and a small SQLite file.
 
-Before a request its batch is written as `sending`, after it its outcome: what is left `sending` is unknown. A batch
-has one line and only exceptions have one of their own; OUTCOMES is derived from the plan, the batches and these.
+OUTCOMES is derived from the plan, the batches and the rows that differ from their batch.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
-import socket
-import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import polars as pl
 
 from pendosync.errors import JournalError, PlanError, counted, listed
-from pendosync.frames import OUTCOMES, Status
+from pendosync.frames import OUTCOMES, RunStateName, Status
 from pendosync.plans import Plan, load_plan
+from pendosync.runfile import (
+    FILE,
+    IN_FLIGHT,
+    NOT_SENT,
+    SENT_AGAIN,
+    RunRecord,
+    Wish,
+    ask,
+    create_record,
+    is_held,
+    reading,
+    take_record,
+    told,
+)
 from pendosync.settings import find_env_file
 from pendosync.wire import batch_numbers
 
@@ -43,7 +53,8 @@ RUNS: Final = pl.Schema(
         "note": pl.String(),
     }
 )
-"""One row is one run. `state` is `running`, `done`, `cancelled` or `stopped`; a killed run still says `running`."""
+"""One row is one run. `state` is `running`, `done`, `cancelled`, `stopped`, or `interrupted` where whoever pushed it is
+gone. All but `done` can be resumed."""
 
 WRITTEN: Final[tuple[Status, ...]] = ("updated", "created", "accepted")
 """The outcomes after which Pendo holds, or will hold, what was pushed."""
@@ -54,57 +65,6 @@ def may_be_written() -> pl.Expr:
     refused = pl.col("http_status").is_between(400, 499).fill_null(False)
     unsure = (pl.col("status") == "unknown") | ((pl.col("status") == "failed") & ~refused)
     return pl.col("status").is_in(WRITTEN) | unsure
-
-
-_TABLES: Final = """
-CREATE TABLE run (
-    run_id TEXT NOT NULL, state TEXT NOT NULL, kind TEXT NOT NULL, "group" TEXT NOT NULL, route TEXT NOT NULL,
-    api_url TEXT NOT NULL, n_ids INTEGER NOT NULL, n_batches INTEGER NOT NULL, digest TEXT NOT NULL, undoes TEXT,
-    started_at INTEGER NOT NULL, ended_at INTEGER, note TEXT NOT NULL DEFAULT '', host TEXT NOT NULL, pid INTEGER NOT NULL
-);
-CREATE TABLE batch (
-    batch INTEGER PRIMARY KEY, first_row INTEGER NOT NULL, n_rows INTEGER NOT NULL, sha256 TEXT NOT NULL,
-    state TEXT NOT NULL, status TEXT, reason TEXT, tries INTEGER NOT NULL DEFAULT 0, http_status INTEGER,
-    sent_at INTEGER NOT NULL, done_at INTEGER
-);
-CREATE TABLE piece (
-    batch INTEGER NOT NULL, first_row INTEGER NOT NULL, n_rows INTEGER NOT NULL, sha256 TEXT NOT NULL,
-    status TEXT, reason TEXT, http_status INTEGER, sent_at INTEGER NOT NULL, done_at INTEGER
-);
-CREATE TABLE exception (
-    row INTEGER PRIMARY KEY, batch INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL
-);
-"""
-_LOCK_S: Final = 3.0
-"""How long another process may hold the file. The push waits with it, so it is short."""
-
-_NETWORK_FILES: Final = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "lustre", "ceph", "gluster")
-
-
-@dataclass(frozen=True, slots=True)
-class BatchResult:
-    """What an answer means for a batch: one status for its ids, and the exceptions.
-
-    Args:
-        status: of each id that is no exception; `updated` is `created` for an id that the plan creates.
-        reason: why, in words; empty where all went well.
-        exceptions: position in the batch, status, reason.
-        http_status: the answer's, or None without an answer.
-        n_unnamed: how many of the other ids failed, where the answer counts them and does not say which.
-        is_refused: the whole request was refused, for perhaps one bad record, and nothing was written.
-    """
-
-    status: Status
-    reason: str = ""
-    exceptions: Sequence[tuple[int, Status, str]] = ()
-    http_status: int | None = None
-    n_unnamed: int = 0
-    is_refused: bool = False
-
-    @property
-    def must_split(self) -> bool:
-        """Whether smaller requests would say more."""
-        return self.is_refused or self.n_unnamed > 0
 
 
 class Journal:
@@ -119,18 +79,35 @@ class Journal:
         Raises:
             JournalError: the folder can't be written.
         """
-        with _told(self.path):
+        with told(self.path):
             run_id = self._new_folder()
         folder = self.path / run_id
         try:
             plan.save(folder / "plan")
-            return RunRecord(run_id, folder, plan)
+            return create_record(run_id, folder, plan)
         except PlanError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise JournalError(str(error)) from None
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+    def take_run(self, run_id: str, /) -> RunRecord:
+        """Take over a run that nobody pushes any more, and return its record.
+
+        Raises:
+            HeldError: another process pushes it; the message says which.
+            JournalError: no such run, or its file can't be written.
+        """
+        return take_record(run_id, self.folder_of(run_id))
+
+    def ask(self, run_id: str, wish: Wish, /) -> None:
+        """Leave a wish for whoever pushes a run: `pause`, `cancel`, or nothing.
+
+        Raises:
+            JournalError: no such run, or its file can't be written.
+        """
+        ask(self.folder_of(run_id), wish)
 
     def _new_folder(self) -> str:
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -152,7 +129,7 @@ class Journal:
             JournalError: the journal holds no such run; the message lists the latest.
         """
         folder = self.path / run_id
-        if run_id in ("", ".", "..") or Path(run_id).name != run_id or not (folder / "run.sqlite").is_file():
+        if run_id in ("", ".", "..") or Path(run_id).name != run_id or not (folder / FILE).is_file():
             known = read_runs(self)["run_id"].tail(5).to_list()
             raise JournalError(
                 f"The journal {str(self.path)!r} holds no run {run_id!r}. Its latest are {listed(known) or 'none'}. "
@@ -171,91 +148,6 @@ class Journal:
 
     def __repr__(self) -> str:
         return f"Journal({counted(len(_run_folders(self.path)), 'run')} in {str(self.path)!r})"
-
-
-class RunRecord:
-    """The record of one run, written as it goes. Owned by one push."""
-
-    def __init__(self, run_id: str, folder: Path, plan: Plan) -> None:
-        self.run_id = run_id
-        self._folder = folder
-        file = folder / "run.sqlite"
-        with _told(folder):
-            _write_run(file.with_suffix(".new"), run_id, plan)
-            file.with_suffix(".new").rename(
-                file
-            )  # a run is in the journal with its first line, or not at all
-            self._db = _connect(file)
-
-    def record_sending(self, batch: int, *, first_row: int, n_rows: int, sha256: str) -> None:
-        """Write that *batch* is about to be sent.
-
-        Raises:
-            JournalError: it can't be written; nothing may be sent.
-        """
-        self._write(
-            "INSERT OR REPLACE INTO batch (batch, first_row, n_rows, sha256, state, sent_at) VALUES (?, ?, ?, ?, 'sending', ?)",
-            (batch, first_row, n_rows, sha256, _now_ms()),
-        )
-
-    def record_result(self, batch: int, result: BatchResult, *, first_row: int, tries: int) -> None:
-        """Write what became of *batch*, exceptions included, in one transaction.
-
-        Raises:
-            JournalError: it can't be written.
-        """
-        lines = [(first_row + at, batch, status, reason) for at, status, reason in result.exceptions]
-        with _told(self._folder), self._db:
-            self._db.executemany("INSERT OR REPLACE INTO exception VALUES (?, ?, ?, ?)", lines)
-            self._db.execute(
-                "UPDATE batch SET state = 'done', status = ?, reason = ?, tries = ?, http_status = ?, done_at = ? WHERE batch = ?",
-                (result.status, result.reason, tries, result.http_status, _now_ms(), batch),
-            )
-
-    def record_piece(self, batch: int, *, first_row: int, n_rows: int, sha256: str) -> int:
-        """Write that a part of *batch* is about to be sent alone, and return its number.
-
-        Raises:
-            JournalError: it can't be written; nothing may be sent.
-        """
-        with _told(self._folder), self._db:
-            line = self._db.execute(
-                "INSERT INTO piece (batch, first_row, n_rows, sha256, sent_at) VALUES (?, ?, ?, ?, ?)",
-                (batch, first_row, n_rows, sha256, _now_ms()),
-            )
-            return int(line.lastrowid or 0)
-
-    def record_piece_result(self, piece: int, result: BatchResult) -> None:
-        """Write what became of a part.
-
-        Raises:
-            JournalError: it can't be written.
-        """
-        self._write(
-            "UPDATE piece SET status = ?, reason = ?, http_status = ?, done_at = ? WHERE rowid = ?",
-            (result.status, result.reason, result.http_status, _now_ms(), piece),
-        )
-
-    def record_end(self, state: Literal["done", "cancelled", "stopped"], note: str = "") -> None:
-        """Write how the run ended.
-
-        Raises:
-            JournalError: it can't be written.
-        """
-        self._write("UPDATE run SET state = ?, note = ?, ended_at = ?", (state, note, _now_ms()))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-    def discard(self) -> None:
-        """Forget a run that never began."""
-        self.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _write(self, sql: str, values: Sequence[Any]) -> None:
-        with _told(self._folder), self._db:
-            self._db.execute(sql, values)
 
 
 def open_journal(path: str | Path | None = None, /) -> Journal:
@@ -290,16 +182,68 @@ def read_runs(journal: Journal, /) -> pl.DataFrame:
     """
     rows: list[tuple[Any, ...]] = []
     for folder in _run_folders(journal.path):
-        with _reading(folder) as db:
-            rows += db.execute(
-                'SELECT run_id, state, kind, "group", route, api_url, n_ids, n_batches, digest, undoes, started_at, '
-                "ended_at, note FROM run"
-            ).fetchall()
+        with reading(folder) as db:
+            run_id, state, *rest = db.execute(_READ_RUN).fetchone()
+        rows.append((run_id, _state_now(state, folder), *rest))
     times = {name: pl.Int64() for name in ("started_at", "ended_at")}
     frame = pl.DataFrame(rows, schema={**RUNS, **times}, orient="row")
     return frame.with_columns(pl.col(name).cast(RUNS[name]) for name in times).sort(
         "started_at", maintain_order=True
     )
+
+
+_READ_RUN: Final = (
+    'SELECT run_id, state, kind, "group", route, api_url, n_ids, n_batches, digest, undoes, started_at, ended_at, note '
+    "FROM run"
+)
+
+
+def _state_now(state: RunStateName, folder: Path) -> RunStateName:
+    """Return how a run stands: what says `running` and is pushed by nobody was interrupted."""
+    return "interrupted" if state == "running" and not is_held(folder) else state
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """How a run stands by its file, in counts only. Times are epoch milliseconds."""
+
+    state: RunStateName
+    note: str
+    wish: str
+    started_at: int
+    ended_at: int | None
+    batches_done: int
+    requests: int
+    counts: AbstractMapping[str, int]
+
+
+def read_state(journal: Journal, run_id: str, /) -> RunState:
+    """Return how a run stands, also while another process pushes it. `updated` counts created ids too.
+
+    Raises:
+        JournalError: no such run, or its file can't be read.
+    """
+    folder = journal.folder_of(run_id)
+    with reading(folder) as db:
+        state, note, wish, started_at, ended_at = db.execute(
+            "SELECT state, note, wish, started_at, ended_at FROM run"
+        ).fetchone()
+        n_done, tries = db.execute("SELECT COUNT(*), TOTAL(tries) FROM batch WHERE state = 'done'").fetchone()
+        (n_pieces,) = db.execute("SELECT COUNT(*) FROM piece").fetchone()
+        counts = dict(db.execute(_COUNT_IDS).fetchall())
+    return RunState(
+        _state_now(state, folder), note, wish, started_at, ended_at, n_done, int(tries) + n_pieces, counts
+    )
+
+
+_COUNT_IDS: Final = """
+SELECT status, SUM(n) FROM (
+    SELECT b.status AS status, b.n_rows - COUNT(e.row) AS n
+    FROM batch b LEFT JOIN exception e ON e.batch = b.batch WHERE b.state = 'done' GROUP BY b.batch
+    UNION ALL
+    SELECT status, COUNT(*) FROM exception GROUP BY status
+) WHERE status IS NOT NULL GROUP BY status HAVING SUM(n) > 0
+"""
 
 
 def read_plan(journal: Journal, run_id: str, /) -> Plan:
@@ -327,23 +271,14 @@ def read_outcomes(journal: Journal, run_id: str, /) -> pl.DataFrame:
 
 def derive_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFrame:
     """Return OUTCOMES of a run whose plan is at hand, and `http_status`: what the batch was answered with."""
-    with _reading(journal.folder_of(run_id)) as db:
+    with reading(journal.folder_of(run_id)) as db:
         batches = pl.DataFrame(
-            db.execute("SELECT batch, state, status, reason, http_status FROM batch").fetchall(),
-            schema={
-                "batch": pl.UInt32,
-                "state": pl.String,
-                "status": pl.String,
-                "reason": pl.String,
-                "http_status": pl.Int64,
-            },
+            db.execute("SELECT batch, state, status, reason, http_status, resent FROM batch").fetchall(),
+            schema=_BATCH_LINES,
             orient="row",
         )
-        exceptions = pl.DataFrame(
-            db.execute("SELECT row, status, reason FROM exception").fetchall(),
-            schema={"at": pl.UInt32, "own_status": pl.String, "own_reason": pl.String},
-            orient="row",
-        )
+        lines = db.execute("SELECT row, status, reason FROM exception").fetchall()
+    exceptions = pl.DataFrame(lines, schema=_ROW_LINES, orient="row")
     at = pl.int_range(pl.len(), dtype=pl.UInt32)
     rows = plan.changes.select("id", "action", at.alias("at"), batch_numbers(len(plan), plan.shape))
     joined = rows.join(batches, on="batch", how="left", maintain_order="left").join(
@@ -352,83 +287,37 @@ def derive_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFram
     return joined.rechunk().select(pl.lit(run_id).alias("run_id"), *_outcome_exprs(), "http_status")
 
 
+_BATCH_LINES: Final = {
+    "batch": pl.UInt32, "state": pl.String, "status": pl.String, "reason": pl.String, "http_status": pl.Int64,
+    "resent": pl.UInt32,
+}  # fmt: skip
+_ROW_LINES: Final = {"at": pl.UInt32, "own_status": pl.String, "own_reason": pl.String}
+
+
 def _outcome_exprs() -> list[pl.Expr]:
     sent, over = pl.col("state").is_not_null(), pl.col("state") == "done"
-    own = pl.when((pl.col("status") == "updated") & (pl.col("action") == "create")).then(pl.lit("created"))
-    status = pl.coalesce("own_status", pl.when(over).then(own.otherwise(pl.col("status"))))
-    lost = "it was in flight when the run ended: Pendo may or may not have written it"
-    fallback = pl.when(sent).then(pl.lit("unknown")).otherwise(pl.lit("pending"))
-    why = pl.when(sent).then(pl.lit(lost)).otherwise(pl.lit("not sent"))
-    reason = pl.when(over).then(pl.coalesce("own_reason", "reason")).otherwise(why)
+    lost = pl.when(sent).then(pl.lit("unknown")).otherwise(pl.lit("pending"))
+    told_status = pl.coalesce("own_status", pl.when(over).then(pl.col("status")), lost)
+    creates = (told_status == "updated") & (pl.col("action") == "create")
+    status = pl.when(creates).then(pl.lit("created")).otherwise(told_status)
+    again = pl.when(pl.col("resent") > 0).then(pl.lit(SENT_AGAIN))
+    of_batch = pl.coalesce(pl.when(pl.col("reason") != "").then(pl.col("reason")), again)
+    fallback = pl.when(sent).then(pl.lit(IN_FLIGHT)).otherwise(pl.lit(NOT_SENT))
+    reason = (
+        pl.when(pl.col("own_status").is_not_null())
+        .then(pl.col("own_reason"))
+        .when(over)
+        .then(of_batch)
+        .otherwise(fallback)
+    )
+    is_sent = sent & ~status.is_in(["pending", "refused"])
     return [
-        pl.when(sent & (status.fill_null("") != "pending")).then(pl.col("batch")).alias("batch"),
+        pl.when(is_sent).then(pl.col("batch")).alias("batch"),
         pl.col("id"),
-        pl.coalesce(status, fallback).alias("status"),
+        status.alias("status"),
         pl.when(reason != "").then(reason).alias("reason"),
     ]
 
 
 def _run_folders(path: Path) -> list[Path]:
-    return sorted(file.parent for file in path.glob("*/run.sqlite"))
-
-
-@contextlib.contextmanager
-def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
-    with _told(folder):
-        db = sqlite3.connect(folder / "run.sqlite", timeout=_LOCK_S)
-        try:
-            yield db
-        finally:
-            db.close()
-
-
-@contextlib.contextmanager
-def _told(place: Path) -> Iterator[None]:
-    """Turn what the disk or SQLite says into an error of our own."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise JournalError(
-            f"The journal can't be written or read at {str(place)!r} ({told}). Expected a folder on a disk with room, "
-            f"that no other process holds. Hint: open_journal('another-folder')."
-        ) from None
-
-
-def _write_run(path: Path, run_id: str, plan: Plan) -> None:
-    """Write the tables and the line of a run that begins."""
-    with contextlib.closing(sqlite3.connect(path)) as db, db:
-        db.executescript(_TABLES)
-        db.execute(
-            "INSERT INTO run VALUES (?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '', ?, ?)",
-            (
-                run_id, plan.shape.kind, plan.shape.group, plan.shape.route, plan.target.api_url, len(plan),
-                plan.n_requests, plan.digest, plan.undoes, _now_ms(), socket.gethostname(), os.getpid(),
-            ),
-        )  # fmt: skip
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=_LOCK_S, check_same_thread=False)
-    mode = "TRUNCATE" if _is_on_network(path) else "WAL"
-    db.execute(f"PRAGMA journal_mode = {mode}")
-    db.execute("PRAGMA synchronous = FULL")
-    return db
-
-
-def _is_on_network(path: Path) -> bool:
-    """Whether *path* lies on a network file system, where SQLite's WAL is not safe."""
-    try:
-        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
-    except OSError:
-        return False
-    here = [
-        kind
-        for place, kind in sorted(mounts, key=lambda mount: len(mount[0]))
-        if path.absolute().is_relative_to(place)
-    ]
-    return bool(here) and here[-1].startswith(_NETWORK_FILES)
-
-
-def _now_ms() -> int:
-    return int(datetime.now(UTC).timestamp() * 1000)
+    return sorted(file.parent for file in path.glob(f"*/{FILE}"))

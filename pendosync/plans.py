@@ -88,6 +88,11 @@ class Plan:
         return sum(step.n_batches for step in steps_of(len(self), self.shape))
 
     @property
+    def title(self) -> str:
+        """What is pushed where, in a few words."""
+        return f"{counted(len(self), self.shape.kind)} → {self.shape.group}, {self.target}"
+
+    @property
     def pace(self) -> Pace:
         """The pace of the host that the plan's route goes to."""
         return self.target.api_pace if self.shape.route == "metadata" else self.target.data_pace

@@ -8,7 +8,7 @@ from typing import Final
 
 from pendosync.errors import counted
 from pendosync.frames import Status
-from pendosync.journal import BatchResult
+from pendosync.runfile import BatchResult
 
 _ENOUGH_ALONE: Final = 3
 """So many records refused alone with the same words, and none accepted: the rest would be refused too."""
@@ -34,6 +34,21 @@ async def name_failures(told: BatchResult, n: int, ask: Ask) -> BatchResult:
     return BatchResult("updated", exceptions=exceptions, http_status=told.http_status)
 
 
+async def ask_in_parts(n: int, size: int, ask: Ask) -> BatchResult:
+    """Return what became of *n* records that are sent *size* at a time, split further where that is needed.
+
+    Args:
+        n: how many records.
+        size: the most in a request.
+        ask: sends some of them.
+    """
+    search = _Search(ask, may_be_written=False)
+    for start in range(0, n, size):
+        await search.look(start, min(start + size, n))
+    lines = sorted(search.lines.items())
+    return BatchResult("updated", exceptions=[(at, status, reason) for at, (status, reason) in lines])
+
+
 class _Search:
     def __init__(self, ask: Ask, *, may_be_written: bool) -> None:
         self._ask = ask
@@ -45,20 +60,20 @@ class _Search:
     async def split(self, start: int, stop: int, told: BatchResult) -> None:
         """Name the failures between *start* and *stop*, of which *told* says only how many there are, if that."""
         middle = (start + stop) // 2
-        left = await self._look(start, middle)
-        if told.is_refused or left is None or not _counts(left):
-            await self._look(middle, stop)
+        left = await self.look(start, middle)
+        if not _counts(told) or left is None or not _counts(left):
+            await self.look(middle, stop)
             return
         n_right = told.n_unnamed - _n_failed(left, middle - start)
         right = _part(told, middle - start, stop - start, n_right)
         if n_right <= 0:
             self._note(middle, stop, right)
         elif n_right == stop - middle - len(right.exceptions) or stop - middle == 1:
-            await self._look(middle, stop)
+            await self.look(middle, stop)
         else:
             await self.split(middle, stop, right)
 
-    async def _look(self, start: int, stop: int) -> BatchResult | None:
+    async def look(self, start: int, stop: int) -> BatchResult | None:
         """Ask of some records alone, and split them further where the answer leaves failures unnamed."""
         if self._is_hopeless():
             same = f"Pendo refused {counted(_ENOUGH_ALONE, 'record')} of this batch alone with the same words; not tried alone: "

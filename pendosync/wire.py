@@ -14,7 +14,17 @@ from typing import Final, Literal
 
 import polars as pl
 
-from pendosync.frames import DTYPES, Kind, Route, change_fields, json_member, json_object, raw_cell, struct_of
+from pendosync.frames import (
+    DTYPES,
+    ISO_MS,
+    Kind,
+    Route,
+    change_fields,
+    json_member,
+    json_object,
+    raw_cell,
+    struct_of,
+)
 from pendosync.gates import Canary
 from pendosync.regions import MASK
 
@@ -22,9 +32,6 @@ _WINDOW: Final = 20_000
 """Rows encoded at a time, about. Measured: more costs memory and no less time."""
 
 _BATCH: Final = "\0batch"
-
-_ISO: Final = "%Y-%m-%dT%H:%M:%S%.3f%:z"
-"""ISO 8601 with milliseconds and offset. Source: Pendo's API reference, read 2026-11-23."""
 
 _ID_KEYS: Final = {
     ("metadata", "visitor"): "visitorId",
@@ -89,6 +96,11 @@ class Step:
     n_rows: int
     first_batch: int
     n_batches: int
+
+    @property
+    def batches(self) -> range:
+        """The numbers of its requests."""
+        return range(self.first_batch, self.first_batch + self.n_batches)
 
 
 def steps_of(n_rows: int, shape: Shape) -> list[Step]:
@@ -216,7 +228,7 @@ def _encode_cells(changes: pl.DataFrame, sent: AbstractMapping[str, pl.Expr]) ->
     members = []
     for name, is_sent in sent.items():
         cell = pl.col("after").struct.field(name)
-        member = json_member(cell.dt.strftime(_ISO) if types[name] == DTYPES["date"] else cell, name)
+        member = json_member(cell.dt.strftime(ISO_MS) if types[name] == DTYPES["date"] else cell, name)
         if has_raw:
             as_it_was = pl.concat_str(
                 pl.lit(json.dumps(name, ensure_ascii=False) + ":"), raw_cell(name, "after_raw")

@@ -109,8 +109,9 @@ def test_the_snapshot_leaves_out_what_may_have_been_written_since(sandbox, clien
     mapping = ps.Mapping("visitor", "user_id", ["plan", "seats"])
     pushed(a_plan(client, IDS[:2]), client, journal)
     second = ps.plan_table(a_table(IDS[:2]).with_columns(plan=pl.lit("v2")), mapping, client=client)
-    sandbox.misbehave("body", method="POST", text="<html>")
-    pushed(second, client, journal)
+    sandbox.misbehave("body", method="POST", text="<html>", times=None)
+    with pytest.raises(ps.PushError):
+        pushed(second, client, journal)
     snapshot = ps.read_snapshot(journal, mapping, target=client.target)
     assert snapshot["plan"].to_list() == [None, None]
     assert snapshot["seats"].to_list() == [100, 101]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pendosync as ps
-from pendosync.journal import BatchResult
+from pendosync.runfile import BatchResult
 from pendosync.splitting import name_failures
 from tests.test_push import IDS, a_plan, statuses, writes
 

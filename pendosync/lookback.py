@@ -1,0 +1,147 @@
+"""A run's looks at Pendo: whether the plan is stale before it sends, and whether a canary step reads back as pushed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import polars as pl
+
+from pendosync.client import Client
+from pendosync.comparison import moved_cells, read_back
+from pendosync.errors import PushError, counted, listed
+from pendosync.frames import PROBLEMS
+from pendosync.journal import WRITTEN, Journal, derive_outcomes
+from pendosync.plans import Plan
+from pendosync.remote import fetch_held
+from pendosync.runfile import RunRecord
+from pendosync.wire import Step, steps_of
+
+_LOOK_EVERY_S: Final = 1.0
+
+
+class Lookback:
+    """Reads what Pendo holds, off the client's loop, and compares it with the plan."""
+
+    def __init__(self, plan: Plan, client: Client, journal: Journal, record: RunRecord) -> None:
+        self._plan = plan
+        self._client = client
+        self._journal = journal
+        self._record = record
+
+    async def moved(self, unsent: pl.Series) -> pl.DataFrame:
+        """Return the PROBLEMS of those rows whose values moved since the plan was made; they are written as refused.
+
+        Reads as many as the plan's gate `recheck` says, spread evenly. Without an integration key nothing can be read.
+
+        Args:
+            unsent: the rows that were never sent.
+        """
+        most = self._plan.gates.recheck or 0
+        if not most or not len(unsent) or self._client.settings.integration_key is None:
+            return PROBLEMS.to_frame()
+        rows = unsent if len(unsent) <= most else unsent.gather_every(-(-len(unsent) // most))
+        return await asyncio.to_thread(self._find_moved, rows)
+
+    def _find_moved(self, rows: pl.Series) -> pl.DataFrame:
+        changes = self._plan.changes[rows]
+        held = fetch_held(self._client, self._plan, ids=changes["id"])
+        moved = moved_cells(changes, held, against=self._plan.against)
+        reasons = moved.group_by("id", maintain_order=True).agg(
+            pl.concat_str(pl.coalesce(pl.col("field") + ": ", pl.lit("")), "reason")
+            .str.join("; ")
+            .alias("reason")
+        )
+        where = pl.DataFrame({"at": rows, "id": changes["id"]}).join(reasons, on="id", maintain_order="left")
+        self._record.record_rows(
+            (at, self._batch_of(at), "refused", f"moved since the plan was made: {reason}")
+            for at, reason in where.select("at", "reason").iter_rows()
+        )
+        return moved
+
+    def _batch_of(self, row: int) -> int:
+        step = next(s for s in steps_of(len(self._plan), self._plan.shape) if row < s.first_row + s.n_rows)
+        return step.first_batch + (row - step.first_row) // self._plan.shape.ids_per_request
+
+    def moved_sentence(self, moved: pl.DataFrame) -> str:
+        """Return what to say of a stale plan."""
+        ids = moved["id"].unique(maintain_order=True)
+        fields = moved["field"].drop_nulls().unique(maintain_order=True)
+        where = f" in {listed(fields)}" if len(fields) else ""
+        return (
+            f"The plan is stale: of {counted(len(ids), 'id')} the values moved{where} since it was made: {listed(ids)}. "
+            f"Expected what it was planned on; nothing more is sent. Hint: error.moved lists each; plan = "
+            f"refresh_plan(plan, client=client) plans again on today's values."
+        )
+
+    async def wait_for(self, step: Step, is_stopping: Callable[[], bool], say: Callable[[str], None]) -> None:
+        """Read a canary step back, and return once the next may begin, or the run is stopping.
+
+        Raises:
+            PushError: nothing of the step was written, it reads back otherwise than pushed, or it can't be seen yet and
+                the plan says to stop then.
+        """
+        canary = self._plan.shape.canary
+        is_last = step.first_row + step.n_rows == len(self._plan)
+        if canary is None or is_last or step.number in self._record.passed_steps():
+            return
+        rows = await asyncio.to_thread(self._written_in, step)
+        if rows.is_empty():
+            raise self._stop(
+                f"Canary step {step.number + 1} failed: none of its {step.n_rows:,} ids was written."
+            )
+        until_s = time.monotonic() + canary.settle_s
+        while True:
+            say(f"canary step {step.number + 1}: reading {counted(rows.height, 'id')} back")
+            rows = await asyncio.to_thread(self._not_seen, step, rows)
+            if rows.is_empty() or (canary.unseen == "go_on" and time.monotonic() >= until_s):
+                say("")
+                self._record.record_step(step.number)
+                return
+            if is_stopping():
+                return
+            if time.monotonic() >= until_s:
+                raise self._stop(
+                    f"Canary step {step.number + 1}: {counted(rows.height, 'id')} can't be seen yet after "
+                    f"{canary.settle_s:g} s, which is no failure, as reads may lag: {listed(rows['id'])}."
+                )
+            await asyncio.sleep(min(_LOOK_EVERY_S, canary.settle_s))
+
+    def _written_in(self, step: Step) -> pl.DataFrame:
+        told = derive_outcomes(self._journal, self._record.run_id, self._plan)["status"]
+        rows = self._plan.changes.slice(step.first_row, step.n_rows)
+        return rows.filter(told.slice(step.first_row, step.n_rows).is_in(WRITTEN))
+
+    def _not_seen(self, step: Step, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return those of *rows* that can't be seen yet.
+
+        Raises:
+            PushError: some read back otherwise than pushed; they are written as failed.
+        """
+        seen = read_back(rows, fetch_held(self._client, self._plan, ids=rows["id"]))
+        wrong = seen.filter(pl.col("seen").is_in(["other", "missing"]))
+        if wrong.is_empty():
+            return rows.filter(seen["seen"] == "not_yet")
+        at = {
+            id_: row
+            for row, id_ in enumerate(self._plan.changes["id"].slice(0, step.first_row + step.n_rows))
+        }
+        self._record.record_rows(
+            (at[id_], self._batch_of(at[id_]), "failed", _otherwise(fields))
+            for id_, fields in wrong.select("id", "fields").iter_rows()
+        )
+        raise self._stop(
+            f"Canary step {step.number + 1} failed: {counted(wrong.height, 'id')} read back otherwise than pushed: "
+            f"{listed(wrong['id'])}."
+        )
+
+    def _stop(self, sentence: str) -> PushError:
+        return PushError(sentence, run_id=self._record.run_id)
+
+
+def _otherwise(fields: list[str] | None) -> str:
+    if fields is None:
+        return "Pendo said that it wrote this id, and does not know it when read back"
+    return f"Pendo said that it wrote this id, and holds other values when read back: {listed(fields)}"

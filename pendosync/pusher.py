@@ -1,0 +1,426 @@
+"""What a run does on the client's loop: sends a plan's requests, step by step, and writes down what becomes of each."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final, Literal
+
+from pendosync.answers import read_answer, read_error, stops_the_run
+from pendosync.client import Client
+from pendosync.errors import (
+    AnswerError,
+    HeldError,
+    JournalError,
+    PendosyncError,
+    PushError,
+    RemoteError,
+    StalePlanError,
+    counted,
+)
+from pendosync.frames import Progress, RunStateName
+from pendosync.journal import Journal, derive_outcomes
+from pendosync.lookback import Lookback
+from pendosync.meter import Meter
+from pendosync.plans import Plan
+from pendosync.remaining import Remaining
+from pendosync.remote import ensure_write_access
+from pendosync.runfile import BatchResult, RunRecord
+from pendosync.splitting import ask_in_parts, name_failures
+from pendosync.wire import Step, build_requests, build_step, steps_of
+
+_SHOW_EVERY_S: Final = 0.1
+_BEAT_EVERY_S: Final = 2.0
+_LOOK_S: Final = 0.05
+_BELIEVED: Final = 3
+"""So often a request is sent whose answer can't be believed, before the run stops."""
+
+_QUIET_BATCHES: Final = 10
+"""So many requests of the cut size go well before it is doubled again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One request: some records of the plan, as they travel."""
+
+    number: int
+    first_row: int
+    method: str
+    path: str
+    ids: list[str]
+    body: bytes
+
+
+class StoppedError(Exception):
+    """The run was stopped while a request waited for its turn."""
+
+
+class Pusher:
+    """Sends what is left of a plan. Everything but `pause`, `proceed`, `cancel` and `progress` is for the client's loop.
+
+    Args:
+        plan: what to send.
+        client: where to.
+        journal, record: where it is written down; the record is this pusher's until the end.
+        remaining: which rows are left; all of them in a new run.
+    """
+
+    def __init__(
+        self, plan: Plan, client: Client, journal: Journal, record: RunRecord, remaining: Remaining
+    ) -> None:
+        self.plan = plan
+        self.error: PendosyncError | None = None
+        self.on_move: Callable[[Progress], None] | None = None
+        self._client = client
+        self._journal = journal
+        self._record = record
+        self._remaining = remaining
+        self._lookback = Lookback(plan, client, journal, record)
+        self._counts: Counter[str] = Counter(remaining.counts)
+        self._batches_done = len(remaining.settled)
+        self._requests = 0
+        self._n_failed = 0
+        self._cut_to: int | None = None
+        self._quiet = 0
+        self._state: RunStateName = "preparing"
+        self._note = ""
+        self._is_cancelled = False
+        self._is_paused = False
+        self._wish = ""
+        self._began_s = time.monotonic()
+        self._ended_s: float | None = None
+        self._meter = Meter(self._began_s)
+
+    # --- from any thread ---------------------------------------------------------------------------------------
+
+    @property
+    def progress(self) -> Progress:
+        """Where the run stands: counts only."""
+        now = self._ended_s or time.monotonic()
+        is_over = self._ended_s is not None
+        n_left = self.plan.n_requests - self._batches_done
+        expected, low, high = self._left_s(n_left)
+        return Progress(
+            run_id=self._record.run_id,
+            title=self.plan.title,
+            state=self._state,
+            n_ids=len(self.plan),
+            n_batches=self.plan.n_requests,
+            batches_done=self._batches_done,
+            requests=self._requests,
+            counts=dict(self._counts),
+            elapsed_s=now - self._began_s,
+            left_s=None if is_over else expected,
+            note=self._note,
+            ids_per_s=None if is_over else self._meter.ids_per_s(now),
+            left_range_s=None if is_over or low is None or high is None else (low, high),
+        )
+
+    def _left_s(self, n_batches: int) -> tuple[float | None, float | None, float | None]:
+        pace, measured = self.plan.pace.expected_s(n_batches), self._meter.left_s(n_batches)
+        if measured is None:
+            return pace, None, None
+        expected, low, high = (max(pace or 0.0, one) for one in measured)
+        return expected, low, high
+
+    def cancel(self) -> None:
+        """Stop cleanly: what is in flight is finished and written down, the rest stays `pending`."""
+        if self._ended_s is None:
+            self._is_cancelled = True
+            self._state = "stopping"
+            self._note = "stopping: what is in flight is being finished"
+
+    def pause(self) -> None:
+        """Begin no more batches until `proceed`; what is in flight is finished."""
+        if self._ended_s is None and not self._is_cancelled:
+            self._is_paused = True
+            self._state = "paused"
+
+    def proceed(self) -> None:
+        """Go on after a pause."""
+        if self._is_paused and not self._is_cancelled:
+            self._state = "running"
+        self._is_paused = False
+
+    # --- on the client's loop ----------------------------------------------------------------------------------
+
+    async def work(self) -> None:
+        """Send everything, then write down how it ended. Raises nothing: `error` says what stopped it."""
+        ticker = asyncio.create_task(self._tick())
+        try:
+            await self._prepare()
+            for step in steps_of(len(self.plan), self.plan.shape):
+                await self._send_step(step)
+                if not self._is_stopping():
+                    await self._lookback.wait_for(step, self._is_stopping, self._say)
+                if self._is_stopping():
+                    break
+        except PendosyncError as error:
+            self.error = self.error or error
+        except asyncio.CancelledError:
+            self._is_cancelled = True
+        except Exception as error:  # a run never hangs, and never ends without a word
+            self.error = self.error or self._unforeseen(error)
+        finally:
+            ticker.cancel()
+            self._end()
+
+    async def _prepare(self) -> None:
+        if self.plan.shape.route == "metadata":
+            await ensure_write_access(self._client)
+        moved = await self._lookback.moved(self._remaining.unsent)
+        if moved.height:
+            raise StalePlanError(
+                self._lookback.moved_sentence(moved), moved=moved, run_id=self._record.run_id
+            )
+        if self._state == "preparing":
+            self._state = "running"
+        self._meter.skip(time.monotonic())
+
+    def _is_stopping(self) -> bool:
+        return self._is_cancelled or self.error is not None
+
+    async def _send_step(self, step: Step) -> None:
+        rest = iter([number for number in self._remaining.partial if number in step.batches])
+        batches = self._batches(step)
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(min(self.plan.pace.max_at_once or step.n_batches, step.n_batches)):
+                workers.create_task(self._send_all(rest, batches))
+
+    def _say(self, note: str) -> None:
+        if not self._is_stopping():
+            self._note = note
+
+    def _batches(self, step: Step) -> Iterator[Batch]:
+        size, known = (
+            self.plan.shape.ids_per_request,
+            self._remaining.settled | self._remaining.partial.keys(),
+        )
+        for requests in build_step(self.plan.changes, self.plan.shape, step, but=frozenset(known)):
+            for number, method, path, ids, body in requests.iter_rows():
+                first_row = step.first_row + (number - step.first_batch) * size
+                yield Batch(number, first_row, method, path, ids, body.encode())
+
+    async def _send_all(self, rest: Iterator[int], batches: Iterator[Batch]) -> None:
+        try:
+            for number in rest:
+                if not await self._may_begin():
+                    return
+                await self._send_rest(number)
+            for batch in batches:
+                if not await self._may_begin():
+                    return
+                await self._send(batch)
+        except PendosyncError as error:
+            self.error = self.error or error
+        except Exception as error:
+            self.error = self.error or self._unforeseen(error)
+
+    async def _may_begin(self) -> bool:
+        """Return whether another batch may begin, once a pause is over."""
+        while self._is_paused and not self._is_stopping():
+            await asyncio.sleep(_LOOK_S)
+            self._meter.skip(time.monotonic())
+        return not self._is_stopping()
+
+    async def _send(self, batch: Batch) -> None:
+        tries = 0
+
+        def let_through(number: int) -> None:
+            """Say "sending" at the last moment: what still waits for its turn was not sent."""
+            nonlocal tries
+            self._ensure_going(number)
+            if number == 1 and not tries:
+                self._record_sending(batch)
+            tries += 1
+
+        if self._cut_to is not None and len(batch.ids) > self._cut_to:
+            self._record_sending(batch)
+            result = await ask_in_parts(len(batch.ids), self._cut_to, partial(self._ask_part, batch))
+        else:
+            told = await self._ask(batch, let_through)
+            if told is None and not tries:
+                return
+            result = told or BatchResult(
+                "unknown", "the run was stopped between two tries; it may or may not be written"
+            )
+            if not tries:
+                self._record_sending(batch)
+            if result.must_split and len(batch.ids) > 1:
+                result = await name_failures(result, len(batch.ids), partial(self._ask_part, batch))
+        self._record.record_result(batch.number, result, first_row=batch.first_row, tries=tries)
+        self._count(batch, result)
+
+    async def _send_rest(self, number: int) -> None:
+        """Send those rows of a batch that a run before this one left open; the others have their outcome."""
+        for first_row, n_rows in self._remaining.partial[number]:
+            if self._is_stopping():
+                return
+            part = self._cut(number, first_row, n_rows)
+            size = min(n_rows, self._cut_to or n_rows)
+            result = await ask_in_parts(n_rows, size, partial(self._ask_part, part))
+            self._record.record_rows(self._remaining.lines(number, first_row, n_rows, result))
+            self._tally(first_row, n_rows, result)
+        self._batches_done += 1
+
+    async def _ask_part(self, batch: Batch, start: int, stop: int) -> BatchResult | None:
+        """Send some records of a batch alone, as the same bytes, and return what that says of them."""
+        part = self._cut(batch.number, batch.first_row + start, stop - start)
+        piece: int | None = None
+
+        def let_through(number: int) -> None:
+            nonlocal piece
+            self._ensure_going(number)
+            if piece is None:
+                digest = hashlib.sha256(part.body).hexdigest()
+                piece = self._record.record_piece(
+                    part.number, first_row=part.first_row, n_rows=len(part.ids), sha256=digest
+                )
+
+        result = await self._ask(part, let_through)
+        if result is not None and piece is not None:
+            self._record.record_piece_result(piece, result)
+        return result
+
+    async def _ask(self, batch: Batch, let_through: Callable[[int], None]) -> BatchResult | None:
+        """Send a batch and read the answer, again where it can't be believed; None where the run was stopped first."""
+        shape = self.plan.shape
+        host: Literal["api", "data"] = "api" if shape.route == "metadata" else "data"
+        result: BatchResult | None = None
+        try:
+            for _ in range(_BELIEVED):
+                answer = await self._client.request(
+                    batch.method,
+                    batch.path,
+                    host=host,
+                    body=batch.body,
+                    on_try=let_through,
+                    never_again=(408,) if len(batch.ids) > 1 else (),
+                )
+                result = read_answer(answer, batch.ids, route=shape.route, kind=shape.kind)
+                if not result.is_doubtful:
+                    break
+            else:
+                self.error = self.error or AnswerError(
+                    f"{result.reason}. Asked {_BELIEVED} times." if result else ""
+                )
+        except StoppedError:
+            return result
+        except RemoteError as error:
+            result = read_error(error)
+            if stops_the_run(error) and not (result.is_too_long and len(batch.ids) > 1):
+                self.error = self.error or error
+        if result is not None:
+            self._adapt(result, len(batch.ids))
+        return result
+
+    def _adapt(self, result: BatchResult, n_ids: int) -> None:
+        """Cut requests in halves where Pendo finds them too large, and let them grow again where all goes well."""
+        if (result.is_too_long or result.http_status == 413) and n_ids > 1:
+            self._cut_to, self._quiet = max(1, n_ids // 2), 0
+        elif self._cut_to is not None and result.status == "updated":
+            self._quiet += 1
+            if self._quiet >= _QUIET_BATCHES:
+                self._cut_to, self._quiet = self._cut_to * 2, 0
+                if self._cut_to >= self.plan.shape.ids_per_request:
+                    self._cut_to = None
+
+    def _ensure_going(self, number: int) -> None:
+        if self._is_cancelled or (self.error and number == 1):
+            raise StoppedError
+        self._requests += 1
+
+    def _cut(self, number: int, first_row: int, n_rows: int) -> Batch:
+        """Return a request of these rows alone, each record as the same bytes."""
+        rows = self.plan.changes.slice(first_row, n_rows)
+        (request,) = build_requests(rows, replace(self.plan.shape, batch_size=n_rows, canary=None))
+        _, method, path, ids, body = request.row(0)
+        return Batch(number, first_row, method, path, ids, body.encode())
+
+    def _record_sending(self, batch: Batch) -> None:
+        digest = hashlib.sha256(batch.body).hexdigest()
+        self._record.record_sending(
+            batch.number, first_row=batch.first_row, n_rows=len(batch.ids), sha256=digest
+        )
+
+    def _count(self, batch: Batch, result: BatchResult) -> None:
+        self._batches_done += 1
+        self._tally(batch.first_row, len(batch.ids), result)
+
+    def _tally(self, first_row: int, n_rows: int, result: BatchResult) -> None:
+        self._meter.note(time.monotonic(), n_ids=n_rows)
+        own = {at for at, _, _ in result.exceptions}
+        told: Counter[str] = Counter(status for _, status, _ in result.exceptions)
+        if result.status == "updated" and self.plan.shape.create == "unknown_ids":
+            actions = self.plan.changes["action"].slice(first_row, n_rows).to_list()
+            told.update(
+                "created" if one == "create" else "updated" for at, one in enumerate(actions) if at not in own
+            )
+        elif n_rows > len(own):
+            told[result.status] += n_rows - len(own)
+        self._counts.update(told)
+        self._n_failed += told["failed"] + told["missing"]
+        self._keep_budget()
+
+    def _keep_budget(self) -> None:
+        budget = self.plan.gates.budget(len(self.plan))
+        if budget is not None and self._n_failed > budget and self.error is None:
+            self.error = PushError(
+                f"The error budget is used up: {counted(self._n_failed, 'id')} failed or are missing, at most "
+                f"{budget:,} may (max_failed={self.plan.gates.max_failed}).",
+                run_id=self._record.run_id,
+            )
+
+    def _unforeseen(self, error: Exception) -> PushError:
+        unforeseen = PushError(f"An unforeseen {type(error).__name__} came up.", run_id=self._record.run_id)
+        unforeseen.__cause__ = error
+        return unforeseen
+
+    async def _tick(self) -> None:
+        """Show how it goes, and say every now and then that the pusher lives."""
+        next_beat_s = 0.0
+        while True:
+            self._tell()
+            if time.monotonic() >= next_beat_s:
+                self._beat()
+                next_beat_s = time.monotonic() + _BEAT_EVERY_S
+            await asyncio.sleep(_SHOW_EVERY_S)
+
+    def _beat(self) -> None:
+        try:
+            wish = self._record.beat()
+        except HeldError as error:
+            self.error = self.error or error
+            return
+        except JournalError:
+            return  # what is written before the next request will tell
+        if wish == self._wish:
+            return
+        self._wish = wish
+        {"pause": self.pause, "cancel": self.cancel, "": self.proceed}[wish]()
+
+    def _tell(self) -> None:
+        if self.on_move is not None:
+            self.on_move(self.progress)
+
+    def _end(self) -> None:
+        all_done = self._batches_done == self.plan.n_requests and self.error is None
+        state: Literal["done", "cancelled", "stopped"]
+        state = "done" if all_done else "stopped" if self.error else "cancelled"
+        self._note = "" if all_done else str(self.error) if self.error else "The rest was not sent."
+        self._state, self._ended_s = state, time.monotonic()
+        try:
+            self._record.record_end(state, self._note)
+            if self.error:  # ids were perhaps refused or found wrong, which no batch tells
+                told = derive_outcomes(self._journal, self._record.run_id, self.plan)["status"]
+                self._counts = Counter(told.filter(told != "pending"))
+        except JournalError as error:
+            self.error = self.error or error
+        finally:
+            self._record.close()
+            self._tell()

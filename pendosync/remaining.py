@@ -1,0 +1,95 @@
+"""What a run still has to send: rows without an outcome, from the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping as AbstractMapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from pendosync.frames import Status
+from pendosync.journal import Journal, derive_outcomes
+from pendosync.plans import Plan
+from pendosync.runfile import SENT_AGAIN, BatchResult
+from pendosync.wire import batch_numbers
+
+_OPEN = ("pending", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """Which rows of a plan are left to push.
+
+    Args:
+        settled: batches of which each row has its outcome.
+        partial: batches of which some have: the runs of open rows, as first row and how many.
+        unsent: rows that were never sent, in order.
+        in_doubt: rows that were sent, and of which nobody knows whether they were written.
+        counts: how many ids have which outcome already.
+    """
+
+    unsent: pl.Series
+    settled: frozenset[int] = frozenset()
+    partial: AbstractMapping[int, list[tuple[int, int]]] = field(default_factory=dict)
+    in_doubt: frozenset[int] = frozenset()
+    counts: AbstractMapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left."""
+        return not len(self.unsent) and not self.in_doubt
+
+    def lines(
+        self, batch: int, first_row: int, n_rows: int, result: BatchResult
+    ) -> Iterator[tuple[int, int, Status, str]]:
+        """Yield a line for each row of a part of a batch: what became of it, and whether it was sent twice."""
+        own = {at: (status, reason) for at, status, reason in result.exceptions}
+        for at in range(n_rows):
+            status, reason = own.get(at, (result.status, result.reason))
+            is_again = first_row + at in self.in_doubt and status not in _OPEN
+            yield first_row + at, batch, status, reason or (SENT_AGAIN if is_again else "")
+
+
+def all_of(plan: Plan) -> Remaining:
+    """Return what is left of a plan that nobody has begun to push."""
+    return Remaining(pl.int_range(len(plan), dtype=pl.UInt32, eager=True))
+
+
+def left_of(journal: Journal, run_id: str, plan: Plan) -> Remaining:
+    """Return what a run that ended early has left.
+
+    Raises:
+        JournalError: its file can't be read.
+    """
+    status = derive_outcomes(journal, run_id, plan)["status"]
+    rows = pl.DataFrame(
+        {
+            "row": pl.int_range(len(plan), dtype=pl.UInt32, eager=True),
+            "batch": batch_numbers(len(plan), plan.shape),
+            "is_open": status.is_in(_OPEN),
+            "status": status,
+        }
+    )
+    of_batch = rows.group_by("batch").agg(n_open=pl.col("is_open").sum(), n=pl.len())
+    partial = of_batch.filter((pl.col("n_open") > 0) & (pl.col("n_open") < pl.col("n")))["batch"]
+    return Remaining(
+        unsent=rows.filter(pl.col("status") == "pending")["row"],
+        settled=frozenset(of_batch.filter(pl.col("n_open") == 0)["batch"]),
+        partial=_open_ranges(rows.filter(pl.col("batch").is_in(partial.implode()))),
+        in_doubt=frozenset(rows.filter(pl.col("status") == "unknown")["row"]),
+        counts=dict(rows.filter(~pl.col("is_open"))["status"].value_counts().iter_rows()),
+    )
+
+
+def _open_ranges(rows: pl.DataFrame) -> dict[int, list[tuple[int, int]]]:
+    """Return, per batch, the runs of rows that lie side by side and are open."""
+    run = (pl.col("row") - pl.int_range(pl.len(), dtype=pl.UInt32)).alias("run")
+    open_rows = rows.filter("is_open").select("batch", "row", run)
+    runs = open_rows.group_by("batch", "run", maintain_order=True).agg(
+        first_row=pl.col("row").min(), n_rows=pl.len()
+    )
+    found: dict[int, list[tuple[int, int]]] = {}
+    for batch, first_row, n_rows in runs.select("batch", "first_row", "n_rows").iter_rows():
+        found.setdefault(batch, []).append((first_row, n_rows))
+    return found

@@ -1,0 +1,446 @@
+"""One run's file in the journal: what is being sent, what became of it, and who may push it.
+
+Before a request its batch is written as `sending`, after it its outcome: what is left `sending` is unknown. A batch
+has one line, and only rows that differ from their batch have one of their own. A run has one pusher: it holds a lock
+on `run.lock`, which the operating system frees when it dies, and a lease for machines that such a lock does not reach.
+Every write says that the lease is still its own, so a pusher that was taken over stops before it sends again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from filelock import FileLock, Timeout
+
+from pendosync.errors import HeldError, JournalError
+from pendosync.frames import Status
+from pendosync.plans import Plan
+
+FILE: Final = "run.sqlite"
+LEASE_S: Final = 60.0
+"""How long a pusher on another machine may be silent before it is taken for dead."""
+
+Wish = Literal["", "pause", "cancel"]
+"""What someone asked of a run, perhaps from another process."""
+
+_TABLES: Final = """
+CREATE TABLE run (
+    run_id TEXT NOT NULL, state TEXT NOT NULL, kind TEXT NOT NULL, "group" TEXT NOT NULL, route TEXT NOT NULL,
+    api_url TEXT NOT NULL, n_ids INTEGER NOT NULL, n_batches INTEGER NOT NULL, digest TEXT NOT NULL, undoes TEXT,
+    started_at INTEGER NOT NULL, ended_at INTEGER, note TEXT NOT NULL DEFAULT '', wish TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE lease (
+    token TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL, since INTEGER NOT NULL, beat_at INTEGER NOT NULL
+);
+CREATE TABLE batch (
+    batch INTEGER PRIMARY KEY, first_row INTEGER NOT NULL, n_rows INTEGER NOT NULL, sha256 TEXT NOT NULL,
+    state TEXT NOT NULL, status TEXT, reason TEXT, tries INTEGER NOT NULL DEFAULT 0, http_status INTEGER,
+    resent INTEGER NOT NULL DEFAULT 0, sent_at INTEGER NOT NULL, done_at INTEGER
+);
+CREATE TABLE piece (
+    batch INTEGER NOT NULL, first_row INTEGER NOT NULL, n_rows INTEGER NOT NULL, sha256 TEXT NOT NULL,
+    status TEXT, reason TEXT, http_status INTEGER, sent_at INTEGER NOT NULL, done_at INTEGER
+);
+CREATE TABLE exception (
+    row INTEGER PRIMARY KEY, batch INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL
+);
+CREATE TABLE step (step INTEGER PRIMARY KEY, passed_at INTEGER NOT NULL);
+"""
+_LOCK_S: Final = 3.0
+"""How long another process may hold the file. The push waits with it, so it is short."""
+
+_TAKE_S: Final = 1.0
+"""How long to wait for the run's lock: longer than another takes to look whether it is held."""
+
+_NETWORK_FILES: Final = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "lustre", "ceph", "gluster")
+IN_FLIGHT: Final = "it was in flight when the run ended: Pendo may or may not have written it"
+NOT_SENT: Final = "not sent"
+SENT_AGAIN: Final = (
+    "sent twice: it was in flight when the run was interrupted, and was sent again by the resumed one"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What an answer means for a batch: one status for its ids, and the exceptions.
+
+    Args:
+        status: of each id that is no exception; `updated` is `created` for an id that the plan creates.
+        reason: why, in words; empty where all went well.
+        exceptions: position in the batch, status, reason.
+        http_status: the answer's, or None without an answer.
+        n_unnamed: how many of the other ids failed, where the answer counts them and does not say which.
+        is_refused: the whole request was refused, for perhaps one bad record, and nothing was written.
+        is_too_long: Pendo gave up on the request for its size; some of it may be written.
+        is_doubtful: the answer can't be believed; a bulk write may be asked again.
+    """
+
+    status: Status
+    reason: str = ""
+    exceptions: Sequence[tuple[int, Status, str]] = ()
+    http_status: int | None = None
+    n_unnamed: int = 0
+    is_refused: bool = False
+    is_too_long: bool = False
+    is_doubtful: bool = False
+
+    @property
+    def must_split(self) -> bool:
+        """Whether smaller requests would say more."""
+        return self.is_refused or self.is_too_long or self.n_unnamed > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who pushes a run, or pushed it last. Times are epoch milliseconds."""
+
+    host: str
+    pid: int
+    since: int
+    beat_at: int
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is, or was, a process of this machine."""
+        return self.host == socket.gethostname()
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since it last wrote; 0 where a clock says that it is yet to come."""
+        return max(0.0, (now_ms() - self.beat_at) / 1000)
+
+
+class RunRecord:
+    """The record of one run, written as it goes by the one who pushes it. Made by `create_record`, `take_record`."""
+
+    def __init__(self, run_id: str, folder: Path, lock: FileLock) -> None:
+        self.run_id = run_id
+        self._folder = folder
+        self._lock = lock
+        self._token = secrets.token_hex(8)
+        self._turn = threading.Lock()  # rows are also written from beside the loop
+        with told(folder):
+            self._db = _connect(folder / FILE)
+            self._take_lease()
+
+    def _take_lease(self) -> None:
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            _ensure_free(self._db, self.run_id)
+            self._db.execute("DELETE FROM lease")
+            now = now_ms()
+            line = (self._token, socket.gethostname(), os.getpid(), now, now)
+            self._db.execute("INSERT INTO lease VALUES (?, ?, ?, ?, ?)", line)
+            self._db.execute("UPDATE run SET state = 'running', ended_at = NULL, note = '', wish = ''")
+
+    def record_sending(self, batch: int, *, first_row: int, n_rows: int, sha256: str) -> None:
+        """Write that *batch* is about to be sent, perhaps again; what its rows had come to is forgotten.
+
+        Raises:
+            JournalError: it can't be written; nothing may be sent.
+        """
+        again = "resent + (state = 'sending' OR status = 'unknown')"
+        with self._writing() as db:
+            db.execute("DELETE FROM exception WHERE batch = ?", (batch,))
+            db.execute(
+                "INSERT INTO batch (batch, first_row, n_rows, sha256, state, sent_at) VALUES (?, ?, ?, ?, 'sending', ?) "
+                f"ON CONFLICT (batch) DO UPDATE SET state = 'sending', resent = {again}, sent_at = excluded.sent_at",
+                (batch, first_row, n_rows, sha256, now_ms()),
+            )
+
+    def record_result(self, batch: int, result: BatchResult, *, first_row: int, tries: int) -> None:
+        """Write what became of *batch*, exceptions included, in one transaction.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        lines = [(first_row + at, batch, status, reason) for at, status, reason in result.exceptions]
+        with self._writing() as db:
+            db.executemany(_PUT_LINE, lines)
+            db.execute(
+                "UPDATE batch SET state = 'done', status = ?, reason = ?, tries = tries + ?, http_status = ?, "
+                "done_at = ? WHERE batch = ?",
+                (result.status, result.reason, tries, result.http_status, now_ms(), batch),
+            )
+
+    def record_piece(self, batch: int, *, first_row: int, n_rows: int, sha256: str) -> int:
+        """Write that a part of *batch* is about to be sent alone, and return its number.
+
+        Raises:
+            JournalError: it can't be written; nothing may be sent.
+        """
+        with self._writing() as db:
+            db.execute(
+                "UPDATE exception SET status = 'unknown', reason = ? WHERE row >= ? AND row < ?",
+                (IN_FLIGHT, first_row, first_row + n_rows),
+            )
+            line = db.execute(
+                "INSERT INTO piece (batch, first_row, n_rows, sha256, sent_at) VALUES (?, ?, ?, ?, ?)",
+                (batch, first_row, n_rows, sha256, now_ms()),
+            )
+            return int(line.lastrowid or 0)
+
+    def record_piece_result(self, piece: int, result: BatchResult) -> None:
+        """Write what became of a part.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        with self._writing() as db:
+            db.execute(
+                "UPDATE piece SET status = ?, reason = ?, http_status = ?, done_at = ? WHERE rowid = ?",
+                (result.status, result.reason, result.http_status, now_ms(), piece),
+            )
+
+    def record_rows(self, lines: Iterable[tuple[int, int, Status, str]]) -> None:
+        """Write what became of single rows, whatever their batch says: row, batch, status, reason.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        with self._writing() as db:
+            db.executemany(_PUT_LINE, lines)
+
+    def record_step(self, step: int) -> None:
+        """Write that a canary step was read back and is as pushed.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        with self._writing() as db:
+            db.execute("INSERT OR REPLACE INTO step VALUES (?, ?)", (step, now_ms()))
+
+    def passed_steps(self) -> set[int]:
+        """Return the canary steps that have passed."""
+        with told(self._folder):
+            return {step for (step,) in self._db.execute("SELECT step FROM step")}
+
+    def beat(self) -> Wish:
+        """Say that the pusher lives, and return what others asked of the run meanwhile.
+
+        Raises:
+            JournalError: it can't be written, or another pusher has taken over.
+        """
+        with self._writing() as db:
+            (wish,) = db.execute("SELECT wish FROM run").fetchone()
+        known: dict[str, Wish] = {"pause": "pause", "cancel": "cancel"}
+        return known.get(wish, "")
+
+    def record_end(self, state: Literal["done", "cancelled", "stopped"], note: str = "") -> None:
+        """Write how the run ended, and let go of it.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        with self._writing() as db:
+            db.execute("UPDATE run SET state = ?, note = ?, ended_at = ?", (state, note, now_ms()))
+            db.execute("UPDATE lease SET beat_at = 0")
+
+    def close(self) -> None:
+        """Close the file and free the run for another pusher."""
+        try:
+            with contextlib.suppress(sqlite3.Error):  # one plain file can be read from a read-only disk too
+                self._db.execute("PRAGMA journal_mode = DELETE")
+            self._db.close()
+        finally:
+            self._lock.release()
+
+    def discard(self) -> None:
+        """Forget a run that never began."""
+        self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, which first makes sure that the run is still this pusher's."""
+        with told(self._folder), self._turn, self._db:
+            mine = self._db.execute("UPDATE lease SET beat_at = ? WHERE token = ?", (now_ms(), self._token))
+            if mine.rowcount != 1:
+                raise HeldError.taken_over(self.run_id, _holder_in(self._db))
+            yield self._db
+
+
+_PUT_LINE: Final = "INSERT OR REPLACE INTO exception (row, batch, status, reason) VALUES (?, ?, ?, ?)"
+
+
+def create_record(run_id: str, folder: Path, plan: Plan) -> RunRecord:
+    """Write the file of a run that begins, and return its record; it is there with its first line, or not at all.
+
+    Raises:
+        JournalError: it can't be written.
+    """
+    with told(folder):
+        lock = _locked(run_id, folder)
+        new = (folder / FILE).with_suffix(".new")
+        with contextlib.closing(sqlite3.connect(new)) as db, db:
+            db.executescript(_TABLES)
+            line = (
+                run_id, "running", plan.shape.kind, plan.shape.group, plan.shape.route, plan.target.api_url, len(plan),
+                plan.n_requests, plan.digest, plan.undoes, now_ms(),
+            )  # fmt: skip
+            db.execute(f"INSERT INTO run VALUES ({', '.join('?' * len(line))}, NULL, '', '')", line)
+        new.rename(folder / FILE)
+    return RunRecord(run_id, folder, lock)
+
+
+def take_record(run_id: str, folder: Path) -> RunRecord:
+    """Take over a run that nobody pushes any more, and return its record.
+
+    Raises:
+        HeldError: another process pushes it; the message says which.
+        JournalError: its file can't be written.
+    """
+    with told(folder):
+        lock = _locked(run_id, folder)
+    try:
+        return RunRecord(run_id, folder, lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def is_held(folder: Path) -> bool:
+    """Whether somebody pushes the run at this moment."""
+    lock = FileLock(folder / "run.lock", timeout=0, thread_local=False)
+    try:
+        with lock:
+            pass
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):
+        pass  # no lock can be had here: the lease tells
+    with reading(folder) as db:
+        holder = _holder_in(db)
+    return holder is not None and not holder.is_here and holder.silent_s < LEASE_S
+
+
+def ask(folder: Path, wish: Wish) -> None:
+    """Leave a wish for whoever pushes the run.
+
+    Raises:
+        JournalError: it can't be written.
+    """
+    with told(folder), contextlib.closing(sqlite3.connect(folder / FILE, timeout=_LOCK_S)) as db, db:
+        db.execute("UPDATE run SET wish = ?", (wish,))
+
+
+@contextlib.contextmanager
+def reading(folder: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that only reads; also on a read-only disk."""
+    with told(folder):
+        db = _reader(folder / FILE)
+        try:
+            yield db
+        finally:
+            db.close()
+
+
+@contextlib.contextmanager
+def told(place: Path) -> Iterator[None]:
+    """Turn what the disk or SQLite says into an error of our own.
+
+    Raises:
+        JournalError: in place of an OSError or an error of SQLite.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        if type(error) is sqlite3.DatabaseError:  # its subclasses are other troubles: locked, full, read-only
+            raise _damaged(place, error) from None
+        raise _unwritable(place, getattr(error, "strerror", None) or str(error)) from None
+
+
+def now_ms() -> int:
+    """Return the time as epoch milliseconds."""
+    return int(datetime.now(UTC).timestamp() * 1000)
+
+
+def _unwritable(place: Path, why: str) -> JournalError:
+    return JournalError(
+        f"The journal can't be written or read at {str(place)!r} ({why}). Expected a folder on a disk with room, "
+        f"that no other process holds. Hint: make room and resume_push, or open_journal('another-folder')."
+    )
+
+
+def _damaged(place: Path, error: Exception) -> JournalError:
+    return JournalError(
+        f"The journal's file in {str(place)!r} is damaged ({error}). Expected it as it was written. What was pushed is "
+        f"no longer known there; the plan is. Hint: read_plan(journal, {place.name!r}), then refresh_plan(plan, "
+        f"client=client): what Pendo holds already falls out."
+    )
+
+
+def _locked(run_id: str, folder: Path) -> FileLock:
+    lock = FileLock(folder / "run.lock", timeout=_TAKE_S, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        with reading(folder) as db:
+            raise HeldError.held(run_id, _holder_in(db)) from None
+    except NotImplementedError:
+        pass  # a disk without locks: the lease alone decides
+    return lock
+
+
+def _ensure_free(db: sqlite3.Connection, run_id: str) -> None:
+    """Return nothing where the lease is free: its holder was on this machine and lost the lock, or is long silent."""
+    holder = _holder_in(db)
+    if holder is not None and not holder.is_here and holder.silent_s < LEASE_S:
+        raise HeldError.held(run_id, holder, free_in_s=LEASE_S - holder.silent_s)
+
+
+def _holder_in(db: sqlite3.Connection) -> Holder | None:
+    line = db.execute("SELECT host, pid, since, beat_at FROM lease").fetchone()
+    return None if line is None else Holder(*line)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=_LOCK_S, check_same_thread=False)
+    try:
+        mode = "TRUNCATE" if _is_on_network(path) else "WAL"
+        db.execute(f"PRAGMA journal_mode = {mode}")
+        db.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=_LOCK_S)
+    try:
+        db.execute("SELECT 1 FROM run")
+    except sqlite3.OperationalError:
+        db.close()
+        if os.access(path.parent, os.W_OK):
+            raise
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _is_on_network(path: Path) -> bool:
+    """Whether *path* lies on a network file system, where SQLite's WAL is not safe."""
+    try:
+        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return False
+    here = [
+        kind
+        for place, kind in sorted(mounts, key=lambda mount: len(mount[0]))
+        if path.absolute().is_relative_to(place)
+    ]
+    return bool(here) and here[-1].startswith(_NETWORK_FILES)
