@@ -140,12 +140,14 @@ class _Tally:
 
     def content(self, call: Call) -> dict[str, Any]:
         failed = len(self.missing) + len(self.errors) + self.unnamed
-        counts = {"total": self.total, "updated": self.total - failed, "failed": failed}
-        return {
-            **call.faults.counted(call.request, counts),
+        content = {
+            "total": self.total,
+            "updated": self.total - failed,
+            "failed": failed,
             **_listing("missing", self.missing, call.switches.missing_when_empty),
             **_listing("errors", self.errors, call.switches.errors_when_empty),
         }
+        return call.faults.falsified(call.request, content)
 
 
 def _listing(key: str, names: list[str], when_empty: str) -> dict[str, list[str] | None]:
