@@ -161,8 +161,18 @@ class Sandbox:
         return found
 
     def forget_requests(self) -> None:
-        """Forget the requests received; the numbers go on."""
+        """Forget the requests received, and what `writes` counts; the numbers go on."""
         self._ask("DELETE", "/requests")
+
+    def writes(self, kind: str, *, region: str | None = None) -> dict[str, int]:
+        """Return how often each id came in a bulk write or a webhook message that was carried out.
+
+        Whatever became of its record, and whether or not the client saw the answer; a request that was refused
+        as a whole counts nothing. Counted since the last `reset()` or `forget_requests()`, without the bounds
+        that `requests()` has. Ids stand as they were sent.
+        """
+        found: dict[str, int] = self._ask("GET", f"/writes/{self._place_of(kind, region)}")
+        return found
 
     def values(self, kind: str, group: str | None = None, *, region: str | None = None) -> dict[str, Any]:
         """Return what is held, whatever reads may show under lag: id → group → field → raw JSON value.
@@ -173,6 +183,17 @@ class Sandbox:
         if group is None:
             return dict(held)
         return {id_: groups.get(group, {}) for id_, groups in held}
+
+    def digest(self, kind: str, group: str | None = None, *, region: str | None = None) -> str:
+        """Return the SHA-256 of what is held: the same as long as `values(kind, group)` is the same JSON.
+
+        Computed where the values are. A group without values counts as none.
+
+        Cost: about 0.1 s for 20,000 visitors.
+        """
+        options = {} if group is None else {"group": group}
+        told: str = self._ask("GET", f"/digest/{self._place_of(kind, region)}", **options)
+        return told
 
     def fields(self, kind: str, *, region: str | None = None) -> dict[str, dict[str, dict[str, Any]]]:
         """Return the fields of *kind*, deleted ones too: group → field → what is known of it."""

@@ -70,6 +70,7 @@ def write_values(call: Call, kind: str, group: str) -> Answer:
     _ensure_writable(call, kind, group)
     records = _records(call, kind)
     readers = _readers(call, kind, group, set().union(*(values for _, values in records)))
+    call.count_writes(kind, (id_ for id_, _ in records))
     failing, is_named = call.faults.failing(call.request, [id_ for id_, _ in records])
     ids = known_ids(kind, (id_ for id_, _ in records), cut=call.switches.long_visitor_ids == "cut")
     tally = _Tally(len(records), with_ids=call.switches.errors_name_ids)
