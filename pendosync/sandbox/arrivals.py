@@ -110,6 +110,7 @@ _RECEIVERS: Final = {"identify": _identify, "group": _group, "track": _track}
 
 
 def _hold_traits(call: Call, kind: str, sent_id: str, traits: dict[str, Any]) -> None:
+    call.count_writes(kind, [sent_id])
     id_ = call.known_id(kind, sent_id)
     if id_ not in call.store.records[kind] and not call.switches.webhook_creates_unknown:
         call.notes.append("unknown id: nothing happens")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,17 +15,25 @@ from pendosync.sandbox.switches import Switches
 
 @dataclass(slots=True)
 class Call:
-    """One request with the contents, switches and faults it meets; *notes* go to the list of requests."""
+    """One request with the contents, switches and faults it meets.
+
+    *notes* go to the list of requests; *writes* gives the count of each id that was written, by kind.
+    """
 
     request: Request
     store: Store
     switches: Switches
     faults: Faults
+    writes: Callable[[str], Counter[str]]
     notes: list[str] = field(default_factory=list)
 
     def lag_s(self) -> float:
         """Return how long what this call writes can't be read."""
         return self.faults.lag_s(self.request)
+
+    def count_writes(self, kind: str, ids: Iterable[str]) -> None:
+        """Count that each of *ids* came once more, whatever becomes of it."""
+        self.writes(kind).update(ids)
 
     def known_id(self, kind: str, id_: str) -> str:
         """Return the id under which such an id is held."""

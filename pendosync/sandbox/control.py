@@ -57,7 +57,7 @@ def read_requests(asked: _Asked) -> Answer:
 
 @_ROUTES.at("DELETE", "/requests")
 def forget_requests(asked: _Asked) -> Answer:
-    """Forget the requests received."""
+    """Forget the requests received, and how often each id was written."""
     asked.pendo.received.forget()
     return json_answer({})
 
@@ -67,6 +67,20 @@ def read_values(asked: _Asked, region: str, kind: str) -> Answer:
     """Answer the next 20,000 records after `?after=id`, as held."""
     store = _store(asked, region, kind)
     return json_answer(store.held_after(kind, asked.request.options.get("after"), _MOST_RECORDS))
+
+
+@_ROUTES.at("GET", "/digest/{region}/{kind}")
+def read_digest(asked: _Asked, region: str, kind: str) -> Answer:
+    """Answer the digest of what is held, or of `?group=` alone."""
+    store = _store(asked, region, kind)
+    return json_answer(store.digest(kind, asked.request.options.get("group")))
+
+
+@_ROUTES.at("GET", "/writes/{region}/{kind}")
+def read_writes(asked: _Asked, region: str, kind: str) -> Answer:
+    """Answer how often each id was written since the requests were last forgotten."""
+    _store(asked, region, kind)
+    return json_answer(asked.pendo.received.writes(region, kind))
 
 
 @_ROUTES.at("GET", "/fields/{region}/{kind}")

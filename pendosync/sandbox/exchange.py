@@ -10,17 +10,42 @@ from urllib.parse import parse_qsl, unquote
 
 from pendosync.regions import MASK
 
-Cut = Literal["silent", "mid_body"]
+Point = Literal["start", "headers", "mid_body"]
+"""Where on its way an answer can be stopped: before the first byte, after the headers, half-way through the body."""
+
+Encoding = Literal["gzip", "deflate", "chunked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How an answer goes out that does not go out plain, whole and at once.
+
+    Args:
+        cut: where the connection breaks; None never.
+        reset: it breaks with a reset instead of an end.
+        stall: where silence begins; it lasts *stall_s* seconds.
+        encoding: how the body is wrapped.
+        interim: status of an answer that comes before the real one.
+        broken: the wrapping is not what the headers say.
+    """
+
+    cut: Point | None = None
+    reset: bool = False
+    stall: Point | None = None
+    stall_s: float = 0.0
+    encoding: Encoding | None = None
+    interim: int | None = None
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back. *cut* breaks the connection: before a word was said, or half-way through the body."""
+    """What goes back. *manner* None: plain, whole and at once."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    cut: Cut | None = None
+    manner: Manner | None = None
 
 
 class Refusal(Exception):

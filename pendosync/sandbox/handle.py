@@ -162,8 +162,18 @@ class Sandbox:
         return found
 
     def forget_requests(self) -> None:
-        """Forget the requests received; the numbers go on."""
+        """Forget the requests received, and what `writes` counts; the numbers go on."""
         self._ask("DELETE", "/requests")
+
+    def writes(self, kind: str, *, region: str | None = None) -> dict[str, int]:
+        """Return how often each id came in a bulk write or a webhook message that was carried out.
+
+        Whatever became of its record, and whether or not the client saw the answer; a request that was refused
+        as a whole counts nothing. Counted since the last `reset()` or `forget_requests()`, without the bounds
+        that `requests()` has. Ids stand as they were sent.
+        """
+        found: dict[str, int] = self._ask("GET", f"/writes/{self._place_of(kind, region)}")
+        return found
 
     def values(self, kind: str, group: str | None = None, *, region: str | None = None) -> dict[str, Any]:
         """Return what is held, whatever reads may show under lag: id → group → field → raw JSON value.
@@ -175,10 +185,21 @@ class Sandbox:
             return dict(held)
         return {id_: groups.get(group, {}) for id_, groups in held}
 
+    def digest(self, kind: str, group: str | None = None, *, region: str | None = None) -> str:
+        """Return the SHA-256 of what is held: the same as long as `values(kind, group)` is the same JSON.
+
+        Computed where the values are. A group without values counts as none.
+
+        Cost: about 0.1 s for 20,000 visitors.
+        """
+        options = {} if group is None else {"group": group}
+        told: str = self._ask("GET", f"/digest/{self._place_of(kind, region)}", **options)
+        return told
+
     def fields(self, kind: str, *, region: str | None = None) -> dict[str, dict[str, dict[str, Any]]]:
         """Return the fields of *kind*, deleted ones too: group → field → what is known of it."""
         found: dict[str, dict[str, dict[str, Any]]] = self._ask(
-            "GET", f"/fields/{region or self._region}/{kind}"
+            "GET", f"/fields/{self._place_of(kind, region)}"
         )
         return found
 
@@ -200,13 +221,17 @@ class Sandbox:
         after: int = 0,
         path: str | None = None,
         method: str | None = None,
+        share: float = 1.0,
+        seed: int = 0,
         **options: Any,
     ) -> None:
         """Ask for a fault; several wait in the order in which they were asked for.
 
-        `latency(seconds, when)` · `status(status, text, retry_after, as_date, carry_out)` · `cut(when)` ·
-        `body(text, status, carry_out)` · `fail_records(ids or count, named)` · `counts(total, updated, failed)`
-        · `lag(seconds)` · `rate_limit(max_per_second, retry_after, as_date)`. docs/sandbox.md tells each.
+        `latency(seconds, when)` · `stall(seconds, when)` · `status(status, text, retry_after, as_date, location,
+        carry_out)` · `cut(when, reset)` · `body(text, status, carry_out)` · `wrap(encoding, interim, broken)` ·
+        `fail_records(ids or count, named)` · `counts(total, updated, failed)` · `names(missing, errors,
+        counted)` · `lag(seconds)` · `rate_limit(max_per_second, retry_after, as_date)`. docs/sandbox.md tells
+        each.
 
         Args:
             fault: its name.
@@ -215,6 +240,9 @@ class Sandbox:
             after: matching requests that pass unharmed before.
             path: only requests whose path begins so, as `requests()` shows it.
             method: only requests of this method.
+            share: of the requests that it could befall, only this share, drawn by lot.
+            seed: another seed, other lots; with the same one the same fault befalls the same of the requests, by
+                the order of their coming.
             options: what the fault takes.
 
         Raises:
@@ -226,8 +254,8 @@ class Sandbox:
             ...     len(sandbox.faults())
             1
         """
-        frame = {"name": fault, "times": times, "after": after, "path": path, "method": method}
-        self._ask("POST", "/faults", {**options, **frame})
+        which = {"times": times, "after": after, "path": path, "method": method, "share": share, "seed": seed}
+        self._ask("POST", "/faults", {**options, **which, "name": fault})
 
     def faults(self) -> list[dict[str, Any]]:
         """Return the faults that are still to come."""
@@ -279,15 +307,18 @@ class Sandbox:
         return f"Sandbox({self.url!r}{', closed' if self._leash is None else ''})"
 
     def _values(self, kind: str, region: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-        path = f"/values/{region or self._region}/{quote(kind, safe='')}"
+        path = f"/values/{self._place_of(kind, region)}"
         after: dict[str, str] = {}
         while page := self._ask("GET", path, **after):
             yield from page.items()
             after = {"after": list(page)[-1]}
 
+    def _place_of(self, kind: str, region: str | None) -> str:
+        return f"{region or self._region}/{quote(kind, safe='')}"
+
     def _ask(self, method: str, path: str, content: Any = None, **options: Any) -> Any:
         query = f"?{urlencode(options)}" if options else ""
-        body = None if content is None else json.dumps(content).encode()
+        body = None if content is None else _encoded(content)
         with closing(HTTPConnection(ADDRESS, self.port, timeout=_ANSWER_S)) as connection:
             try:
                 headers = {TOKEN_HEADER: self._place.token}
@@ -300,6 +331,16 @@ class Sandbox:
         if response.status != 200:
             raise SandboxError(told.get("error", f"The sandbox refused {method} {path} ({response.status})."))
         return told
+
+
+def _encoded(content: Any) -> bytes:
+    try:
+        return json.dumps(content, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise SandboxError(
+            f"This can't be told to the sandbox: {error}. Expected finite numbers, texts, True, False, None, and "
+            f"lists of them. Hint: seconds=3600 for a wait without end, a list in place of a set."
+        ) from None
 
 
 def _gone(port: int) -> SandboxError:

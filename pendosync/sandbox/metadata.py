@@ -70,6 +70,7 @@ def write_values(call: Call, kind: str, group: str) -> Answer:
     _ensure_writable(call, kind, group)
     records = _records(call, kind)
     readers = _readers(call, kind, group, set().union(*(values for _, values in records)))
+    call.count_writes(kind, (id_ for id_, _ in records))
     failing, is_named = call.faults.failing(call.request, [id_ for id_, _ in records])
     ids = known_ids(kind, (id_ for id_, _ in records), cut=call.switches.long_visitor_ids == "cut")
     tally = _Tally(len(records), with_ids=call.switches.errors_name_ids)
@@ -140,12 +141,14 @@ class _Tally:
 
     def content(self, call: Call) -> dict[str, Any]:
         failed = len(self.missing) + len(self.errors) + self.unnamed
-        counts = {"total": self.total, "updated": self.total - failed, "failed": failed}
-        return {
-            **call.faults.counted(call.request, counts),
+        content = {
+            "total": self.total,
+            "updated": self.total - failed,
+            "failed": failed,
             **_listing("missing", self.missing, call.switches.missing_when_empty),
             **_listing("errors", self.errors, call.switches.errors_when_empty),
         }
+        return call.faults.falsified(call.request, content)
 
 
 def _listing(key: str, names: list[str], when_empty: str) -> dict[str, list[str] | None]:

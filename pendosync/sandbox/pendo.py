@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from pendosync.regions import REGIONS, hosts_of
@@ -94,7 +95,8 @@ class Pendo:
             self._ensure_key(request)
             self._ensure_size(request)
             notes = entry.notes if entry else []
-            call = Call(request, self.stores[request.region], self.switches, self.faults, notes)
+            writes = partial(self.received.writes, request.region)
+            call = Call(request, self.stores[request.region], self.switches, self.faults, writes, notes)
             endpoint, names = _ROUTES.find(request.method, request.parts)
             return endpoint(call, **names)
         except Refusal as refusal:

@@ -1,9 +1,12 @@
-"""The requests that were received, as they came: at most 20,000, and their bodies within bounded memory."""
+"""The requests that were received, as they came: at most 20,000, and their bodies within bounded memory.
+
+How often each id was written is counted besides, without such bounds.
+"""
 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -45,6 +48,11 @@ class Received:
         self._n = 0
         self._bytes = 0
         self._bodiless = 0
+        self._writes: dict[tuple[str, str], Counter[str]] = {}
+
+    def writes(self, region: str, kind: str) -> Counter[str]:
+        """Return how often each id of *kind* came in a write that was carried out; to be counted on."""
+        return self._writes.setdefault((region, kind), Counter())
 
     def note(self, request: Request, at_s: float | None = None) -> Entry:
         """Enter *request* under the next number."""
@@ -69,8 +77,9 @@ class Received:
         return list(takewhile(fits, after)) or after[:1]
 
     def forget(self) -> None:
-        """Drop all entries; the numbers go on."""
+        """Drop all entries and counts; the numbers go on."""
         self._entries.clear()
+        self._writes.clear()
         self._bytes = self._bodiless = 0
 
     def _shed(self) -> None:

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.client import responses
+from functools import reduce
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -29,6 +29,7 @@ from tornado.netutil import bind_sockets
 from pendosync.errors import SandboxError
 from pendosync.sandbox import state as state_file
 from pendosync.sandbox.control import PREFIX, answer_control
+from pendosync.sandbox.delivery import deliver, send
 from pendosync.sandbox.exchange import Answer, Request, text_answer
 from pendosync.sandbox.faults import is_carried_out, spoiled
 from pendosync.sandbox.keys import ADDRESS, TOKEN_HEADER
@@ -164,9 +165,9 @@ class Server:
 
     def _take_lifeline(self, request: Request, connection: HTTP1Connection) -> None:
         if request.headers.get(TOKEN_HEADER) != self._pendo.token:
-            _send(connection, Answer(403))
+            send(connection, Answer(403))
         elif request.path == "/close":
-            _send(connection, Answer(200))
+            send(connection, Answer(200))
             self._end.set()
         else:
             self._leashes += 1
@@ -182,14 +183,14 @@ class Server:
             answer = await self._answered(request, arrived_s)
         except Exception:  # a fault of the sandbox itself: show it to whoever asked
             answer = text_answer(traceback.format_exc(), 500)
-        _send(connection, answer)
+        await deliver(connection, answer)
 
     async def _answered(self, request: Request, arrived_s: float) -> Answer:
         if request.region == PREFIX:
             return answer_control(self._pendo, request, self._about())
         entry = self._pendo.received.note(request, arrived_s)
         answer = await self._answer(request, entry)
-        entry.status = None if answer.cut else answer.status
+        entry.status = None if answer.manner and answer.manner.cut else answer.status
         return answer
 
     async def _answer(self, request: Request, entry: Entry) -> Answer:
@@ -198,14 +199,14 @@ class Server:
         refusal = faults.refused(request, self._pendo.switches.max_requests_per_second)
         if refusal is not None:
             return refusal
-        latency, fault = faults.take(request, "latency"), faults.take(request, "status", "cut", "body")
+        latency, spoiling = faults.take(request, "latency"), faults.spoiling(request)
         if latency is not None and latency.options["when"] == "before":
             await asyncio.sleep(latency.options["seconds"])
-        is_done = fault is None or is_carried_out(fault)
+        is_done = all(is_carried_out(fault) for fault in spoiling)
         answer = self._pendo.answer(request, entry) if is_done else Answer(503)
         if latency is not None and latency.options["when"] == "after":
             await asyncio.sleep(latency.options["seconds"])
-        return answer if fault is None else spoiled(fault, answer)
+        return reduce(spoiled, spoiling, answer)
 
     def _about(self) -> dict[str, Any]:
         state = None if self._options.state is None else str(self._options.state)
@@ -249,23 +250,6 @@ class _Message(HTTPMessageDelegate):
 
     def on_connection_close(self) -> None:
         self._chunks.clear()
-
-
-def _send(connection: HTTP1Connection, answer: Answer) -> None:
-    if answer.cut == "silent":
-        connection.stream.close()
-        return
-    size = len(answer.body) or (
-        answer.cut is not None
-    )  # an empty body is promised one byte, and cut before it
-    headers = HTTPHeaders({**answer.headers, "Content-Length": str(int(size))})
-    line = ResponseStartLine("HTTP/1.1", answer.status, responses.get(answer.status, "Unknown"))
-    if answer.cut == "mid_body":
-        sent = connection.write_headers(line, headers, answer.body[: len(answer.body) // 2])
-        sent.add_done_callback(lambda _: connection.stream.close())
-        return
-    connection.write_headers(line, headers, answer.body)
-    connection.finish()
 
 
 def _bound(port: int) -> list[Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
+from socket import create_connection
 from typing import Any
 
 
@@ -36,3 +38,45 @@ class Caller:
             response = connection.getresponse()
             text = response.read().decode()
             return Reply(response.status, text, dict(response.getheaders()))
+
+    def listen(self, method: str, path: str, body: bytes = b"") -> Heard:
+        """Send one request and write down what comes until the connection ends."""
+        lines = [f"{method} /{self.region}{path} HTTP/1.1", "Host: x", "Connection: close"]
+        lines += [f"x-pendo-integration-key: {self.key}", f"Content-Length: {len(body)}", "\r\n"]
+        heard = Heard()
+        with create_connection(("127.0.0.1", self.port), timeout=20) as wire:
+            wire.sendall("\r\n".join(lines).encode() + body)
+            heard.read(wire)
+        return heard
+
+
+@dataclass
+class Heard:
+    """The bytes of an answer as they came, the seconds to the end, and the longest silence with what came before."""
+
+    whole: bytes = b""
+    began_s: float = field(default_factory=time.monotonic)
+    took_s: float = 0.0
+    silence_s: float = 0.0
+    before_silence: bytes = b""
+    error: OSError | None = field(default=None, repr=False)
+
+    def read(self, wire: Any) -> None:
+        last = self.began_s
+        try:
+            while part := wire.recv(65536):
+                last = self._note(last)
+                self.whole += part
+        except OSError as error:
+            self.error = error
+        self.took_s = self._note(last) - self.began_s
+
+    def _note(self, last: float) -> float:
+        now = time.monotonic()
+        if now - last > self.silence_s:
+            self.silence_s, self.before_silence = now - last, self.whole
+        return now
+
+    @property
+    def body(self) -> bytes:
+        return self.whole.partition(b"\r\n\r\n")[2]

@@ -15,6 +15,8 @@ from pendosync.sandbox.seeds import WRONG_TYPES
 from pendosync.sandbox.switches import READINGS
 
 VERIFY = "/api/v1/token/verify"
+BULK = "/api/v1/metadata/visitor/custom/value"
+PLAN = f"{BULK}/u-0001/plan"
 DOCS = Path(__file__).parents[2] / "docs" / "sandbox.md"
 
 
@@ -61,6 +63,91 @@ def test_values_of_a_group_have_every_id(sandbox):
     assert list(whole) == list(custom) == sorted(whole)
     assert custom["u-0020"] == {}
     assert custom["u-0002"] == whole["u-0002"]["custom"]
+
+
+def test_digest_is_the_same_as_long_as_the_values_are(call, sandbox):
+    whole, custom, agent = (sandbox.digest("visitor", group) for group in (None, "custom", "agent"))
+    old = call("GET", PLAN).content
+    call("PUT", PLAN, '"other"')
+    assert sandbox.digest("visitor") != whole
+    assert (sandbox.digest("visitor", "custom") != custom, sandbox.digest("visitor", "agent")) == (
+        True,
+        agent,
+    )
+    call("PUT", PLAN, f'"{old}"')
+    assert (sandbox.digest("visitor"), sandbox.digest("visitor", "custom")) == (whole, custom)
+    assert sandbox.digest("visitor", region="eu") != whole != sandbox.digest("account")
+
+
+def test_digest_takes_an_empty_group_for_none_and_an_id_for_something(call, sandbox):
+    before = sandbox.digest("visitor"), sandbox.digest("visitor", "custom")
+    bare = "/api/v1/metadata/visitor/custom/value/u-0020/plan"
+    call("PUT", bare, '"x"'), call("PUT", bare, "null")
+    assert sandbox.values("visitor")["u-0020"]["custom"] == {}
+    assert (sandbox.digest("visitor"), sandbox.digest("visitor", "custom")) == before
+    call("POST", f"{BULK}?create=true", [{"visitorId": "new", "values": {}}])
+    assert sandbox.digest("visitor") != before[0] != sandbox.digest("visitor", "custom") != before[1]
+
+
+def test_digest_does_not_hang_on_the_order_of_writing(call, sandbox):
+    found = []
+    for ids in (["a", "b"], ["b", "a"]):
+        sandbox.reset()
+        for id_ in ids:
+            values = {"plan": "x", "seats": 1} if id_ == ids[0] else {"seats": 1, "plan": "x"}
+            call("POST", f"{BULK}?create=true", [{"visitorId": id_, "values": values}])
+        found.append(sandbox.digest("visitor"))
+    assert found[0] == found[1]
+
+
+def test_digest_of_an_unknown_kind_is_told(sandbox):
+    for ask in (sandbox.digest, sandbox.writes):
+        with pytest.raises(SandboxError, match="visitor, account"):
+            ask("user")
+
+
+def test_writes_count_each_id_that_came_in_a_bulk_write(call, sandbox):
+    def write(*ids):
+        return call("POST", BULK, [{"visitorId": id_, "values": {"plan": "x"}} for id_ in ids]).status
+
+    assert sandbox.writes("visitor") == {}
+    assert (write("u-0001", "u-0002", "nobody"), write("u-0001", "u-0001")) == (200, 200)
+    assert sandbox.writes("visitor") == {"u-0001": 3, "u-0002": 1, "nobody": 1}
+    assert (sandbox.writes("account"), sandbox.writes("visitor", region="eu")) == ({}, {})
+    sandbox.forget_requests()
+    write("u-0001")
+    assert sandbox.writes("visitor") == {"u-0001": 1}
+    sandbox.reset()
+    assert sandbox.writes("visitor") == {}
+
+
+def test_writes_count_only_what_was_carried_out(call, sandbox):
+    body = [{"visitorId": "u-0001", "values": {"plan": "x"}}]
+    for fault, options in [
+        ("status", {}),
+        ("status", {"carry_out": True}),
+        ("cut", {"when": "before"}),
+        ("cut", {"when": "after", "reset": True}),
+        ("stall", {"when": "before", "seconds": 0}),
+        ("stall", {"when": "after", "seconds": 0}),
+    ]:
+        sandbox.misbehave(fault, **options)
+        try:
+            call("POST", BULK, body)
+        except ConnectionError:
+            pass
+    call("POST", BULK, [*body, {"visitorId": "u-0002", "values": {"no_such_field": "x"}}])
+    call("GET", PLAN)
+    assert sandbox.writes("visitor") == {"u-0001": 3}
+
+
+def test_writes_count_webhook_messages(call, sandbox):
+    hook = "/data/segmentio/sandbox-us-app-key"
+    identify = {"type": "identify", "userId": "u-0001", "traits": {"a": 1}}
+    for message in (identify, identify, {"type": "group", "groupId": "acme", "userId": "u-0001"}):
+        assert call("POST", hook, message).status == 200
+    assert call("POST", hook, {"type": "identify"}).status == 400
+    assert (sandbox.writes("visitor"), sandbox.writes("account")) == ({"u-0001": 2}, {"acme": 1})
 
 
 def test_population_is_not_quite_clean(sandbox):
