@@ -95,7 +95,7 @@ class Plan:
     @property
     def pace(self) -> Pace:
         """The pace of the host that the plan's route goes to."""
-        return self.target.api_pace if self.shape.route == "metadata" else self.target.data_pace
+        return self.target.pace_of(self.shape.route)
 
     @property
     def cannot_undo(self) -> pl.DataFrame:
@@ -105,20 +105,9 @@ class Plan:
     @cached_property
     def held_by(self) -> list[str]:
         """A sentence for each gate that holds the plan back: the number, the limit and what to type."""
-        is_cleared = [
-            pl.col("changed").struct.field(name)
-            & pl.col("before").struct.field(name).is_not_null()
-            & pl.col("after").struct.field(name).is_null()
-            & raw_cell(name, "after_raw").is_null()
-            for name in self.fields
-        ]
-        n_cleared = (
-            self.changes.select(pl.sum_horizontal([one.sum() for one in is_cleared])).item()
-            if len(self)
-            else 0
-        )
+        n_cleared = sum(self.changes.select(_is_cleared(name).sum()).item() for name in self.fields)
         writes_agent = self.shape.group == "agent" and self.shape.route == "metadata" and len(self) > 0
-        return held_by(self.gates, Facts(len(self), self.n_compared, n_cleared or 0, writes_agent))
+        return held_by(self.gates, Facts(len(self), self.n_compared, n_cleared, writes_agent))
 
     @cached_property
     def digest(self) -> str:
@@ -434,6 +423,12 @@ def after(field: str) -> pl.Expr:
 def changed(field: str) -> pl.Expr:
     """Return the expression that tells whether *field* changes, for `Plan.select`."""
     return pl.col("changed").struct.field(field)
+
+
+def _is_cleared(field: str) -> pl.Expr:
+    was_there = before(field).is_not_null() | raw_cell(field, "before_raw").is_not_null()
+    is_there = after(field).is_not_null() | raw_cell(field, "after_raw").is_not_null()
+    return changed(field) & was_there & ~is_there
 
 
 def _curl_line(plan: Plan, path: str, body: str) -> str:

@@ -77,6 +77,7 @@ class Pusher:
         self.error: PendosyncError | None = None
         self.on_move: Callable[[Progress], None] | None = None
         self._client = client
+        self._pace = client.target.pace_of(plan.shape.route)
         self._journal = journal
         self._record = record
         self._remaining = remaining
@@ -122,7 +123,7 @@ class Pusher:
         )
 
     def _left_s(self, n_batches: int) -> tuple[float | None, float | None, float | None]:
-        pace, measured = self.plan.pace.expected_s(n_batches), self._meter.left_s(n_batches)
+        pace, measured = self._pace.expected_s(n_batches), self._meter.left_s(n_batches)
         if measured is None:
             return pace, None, None
         expected, low, high = (max(pace or 0.0, one) for one in measured)
@@ -189,7 +190,7 @@ class Pusher:
         rest = iter([number for number in self._remaining.partial if number in step.batches])
         batches = self._batches(step)
         async with asyncio.TaskGroup() as workers:
-            for _ in range(min(self.plan.pace.max_at_once or step.n_batches, step.n_batches)):
+            for _ in range(min(self._pace.max_at_once, step.n_batches)):
                 workers.create_task(self._send_all(rest, batches))
 
     def _say(self, note: str) -> None:

@@ -80,6 +80,10 @@ class Target:
     api_pace: Pace = field(default=API_PACE, compare=False)
     data_pace: Pace = field(default=DATA_PACE, compare=False)
 
+    def pace_of(self, route: str) -> Pace:
+        """Return the pace of the host that a route goes to."""
+        return self.api_pace if route == "metadata" else self.data_pace
+
     def __str__(self) -> str:
         host = self.api_url.split("://", 1)[-1]
         return f"{self.region} ({host})"
