@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import contextlib
 import sys
 import threading
 import time
@@ -292,9 +293,10 @@ def watch(run: Run, show: Callable[[Progress], None]) -> None:
     """Redraw a run that another process pushes, until it is over, from a thread of its own."""
 
     def redraw() -> None:
-        while not (now := run.progress).is_over:
+        with contextlib.suppress(PendosyncError):  # a journal that is gone: the last picture stays
+            while not (now := run.progress).is_over:
+                show(now)
+                time.sleep(_POLL_S)
             show(now)
-            time.sleep(_POLL_S)
-        show(now)
 
     threading.Thread(target=redraw, name="pendosync-watch", daemon=True).start()
