@@ -324,6 +324,39 @@ def read_outcomes(journal: Journal, run_id: str, /) -> pl.DataFrame:
     return derive_outcomes(journal, run_id, read_plan(journal, run_id)).select(OUTCOMES.names())
 
 
+def record_verified(journal: Journal, run_id: str, verified: pl.DataFrame, /) -> None:
+    """Write what reading back says of some ids of a run, in place of what was known of them.
+
+    Args:
+        journal: where the run is written.
+        run_id: which run; it must be over.
+        verified: a frame `at` (position in the plan), `batch`, `status`, `reason`. A batch whose ids are all there,
+            with one status, keeps one line.
+
+    Raises:
+        JournalError: no such run, or its file can't be written.
+    """
+    folder = journal.folder_of(run_id)
+    with _told(folder), contextlib.closing(_connect(folder / "run.sqlite")) as db, db:
+        sizes = pl.DataFrame(
+            db.execute("SELECT batch, n_rows FROM batch").fetchall(),
+            schema={"batch": pl.UInt32, "size": pl.UInt32},
+            orient="row",
+        )
+        marked = verified.join(sizes, on="batch", how="left", maintain_order="left").with_columns(
+            is_whole=(pl.len().over("batch") == pl.col("size"))
+            & (pl.col("status").n_unique().over("batch") == 1)
+        )
+        batches = marked.filter("is_whole").unique("batch", maintain_order=True)
+        exceptions = marked.filter(~pl.col("is_whole")).select("at", "batch", "status", "reason")
+        db.executemany("DELETE FROM exception WHERE row = ?", marked.select("at").rows())
+        db.executemany("INSERT INTO exception VALUES (?, ?, ?, ?)", exceptions.rows())
+        db.executemany(
+            "UPDATE batch SET state = 'done', status = ?, reason = ?, done_at = COALESCE(done_at, ?) WHERE batch = ?",
+            batches.select("status", "reason", pl.lit(_now_ms()).alias("now"), "batch").rows(),
+        )
+
+
 def derive_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFrame:
     """Return OUTCOMES of a run whose plan is at hand, and `http_status`: what the batch was answered with."""
     with _reading(journal.folder_of(run_id)) as db:
@@ -355,12 +388,13 @@ def derive_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFram
 
 def _outcome_exprs() -> list[pl.Expr]:
     sent, over = pl.col("state").is_not_null(), pl.col("state") == "done"
-    own = pl.when((pl.col("status") == "updated") & (pl.col("action") == "create")).then(pl.lit("created"))
-    status = pl.coalesce("own_status", pl.when(over).then(own.otherwise(pl.col("status"))))
+    told = pl.coalesce("own_status", pl.when(over).then(pl.col("status")))
+    creates = (told == "updated") & (pl.col("action") == "create")
+    status = pl.when(creates).then(pl.lit("created")).otherwise(told)
     lost = "it was in flight when the run ended: Pendo may or may not have written it"
     fallback = pl.when(sent).then(pl.lit("unknown")).otherwise(pl.lit("pending"))
     why = pl.when(sent).then(pl.lit(lost)).otherwise(pl.lit("not sent"))
-    reason = pl.when(over).then(pl.coalesce("own_reason", "reason")).otherwise(why)
+    reason = pl.coalesce("own_reason", pl.when(over).then(pl.col("reason")).otherwise(why))
     return [
         pl.when(sent & (status.fill_null("") != "pending")).then(pl.col("batch")).alias("batch"),
         pl.col("id"),
