@@ -42,6 +42,9 @@ DTYPES: Final[AbstractMapping[FieldType, pl.DataType]] = {
 }
 """Field type → the polars type its values have in VALUES and CHANGES."""
 
+ISO_MS: Final = "%Y-%m-%dT%H:%M:%S%.3f%:z"
+"""ISO 8601 with milliseconds and offset: a date in JSON. Source: Pendo's API reference, read 2026-11-23."""
+
 RESERVED: Final = ("row", "id", "raw")
 """The columns of VALUES that are not fields."""
 
@@ -198,6 +201,8 @@ def raw_cell(field: str, column: str = "raw") -> pl.Expr:
 
 def struct_of(parts: AbstractMapping[str, pl.Expr]) -> pl.Expr:
     """Return one struct of *parts*, whatever their names."""
+    if not parts:
+        return pl.lit(None, dtype=pl.Struct({}))
     return pl.struct([expr.alias(name) for name, expr in parts.items()])
 
 
@@ -222,9 +227,22 @@ def change_fields(changes: pl.DataFrame) -> list[str]:
     return [part.name for part in struct.fields] if isinstance(struct, pl.Struct) else []
 
 
+def change_types(changes: pl.DataFrame) -> dict[str, FieldType]:
+    """Return the fields of a CHANGES frame with their types."""
+    types = dict(changes.schema["after"])  # type: ignore[call-overload]
+    return {name: kind for name, dtype in types.items() if (kind := type_of(dtype)) is not None}
+
+
 def json_member(expr: pl.Expr, name: str) -> pl.Expr:
     """Return `"name":value` with the value as JSON; NaN, Binary and naive datetimes must not come here."""
     return pl.struct(expr.alias(name)).struct.json_encode().str.strip_prefix("{").str.strip_suffix("}")
+
+
+def cell_text(value: pl.Expr, dtype: pl.DataType, raw: pl.Expr) -> pl.Expr:
+    """Return the JSON text of a cell: *raw* where it is not of the field's type, null where it holds nothing."""
+    shown = value.dt.strftime(ISO_MS) if dtype == DTYPES["date"] else value
+    text = json_member(shown, "cell").str.strip_prefix('"cell":')
+    return pl.coalesce(raw, pl.when(value.is_not_null()).then(text))
 
 
 def json_object(members: Sequence[pl.Expr]) -> pl.Expr:

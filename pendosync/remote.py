@@ -12,18 +12,27 @@ from urllib.parse import quote
 import polars as pl
 
 from pendosync.client import Answer, Client
-from pendosync.errors import AnswerError, FrameError, KeyRefusedError, MappingError, RefusedError
+from pendosync.errors import (
+    AnswerError,
+    FrameError,
+    KeyRefusedError,
+    MappingError,
+    PlanError,
+    RefusedError,
+)
 from pendosync.frames import (
     FIELDS,
     KINDS,
     VALUES,
     FieldType,
     Kind,
+    change_types,
     ensure_frame,
     field_names,
     type_of,
 )
 from pendosync.mapping import WRITABLE_GROUPS, Mapping
+from pendosync.plans import Plan
 from pendosync.records import is_unicode, to_json, values_frame
 
 SINGLE_READS: Final = 200
@@ -168,6 +177,37 @@ def fetch_typed(
     empty = values_frame([], [], group, types)
     return pl.concat([empty, *frames], rechunk=True).with_columns(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
+    )
+
+
+def fetch_held(
+    client: Client, plan: Plan, /, *, ids: Iterable[str] | pl.Series | None = None
+) -> pl.DataFrame:
+    """Return what Pendo holds now in the fields of *plan*, each of the plan's type.
+
+    Args:
+        client: where Pendo is read; it must go to the plan's target.
+        plan: names kind, group and fields.
+        ids: of whom; all of the plan's when left out.
+
+    Returns:
+        VALUES frame (0 to n rows), without the ids that Pendo does not know.
+
+    Raises:
+        PlanError: the plan was made for another target.
+        RemoteError: Pendo can't be read.
+    """
+    if plan.target != client.target:
+        raise PlanError(
+            f"The plan was made for {plan.target}, the client reads {client.target}. Expected the same place. "
+            f"Hint: open_client with the plan's region."
+        )
+    return fetch_typed(
+        client,
+        kind=plan.shape.kind,
+        group=plan.shape.group,
+        types=change_types(plan.changes),
+        ids=plan.changes["id"] if ids is None else ids,
     )
 
 

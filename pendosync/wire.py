@@ -14,14 +14,21 @@ from typing import Final, Literal
 
 import polars as pl
 
-from pendosync.frames import DTYPES, Kind, Route, change_fields, json_member, json_object, raw_cell, struct_of
+from pendosync.frames import (
+    DTYPES,
+    ISO_MS,
+    Kind,
+    Route,
+    change_fields,
+    json_member,
+    json_object,
+    raw_cell,
+    struct_of,
+)
 from pendosync.regions import MASK
 
 _WINDOW: Final = 20_000
 """Rows encoded at a time, about. Measured: more costs memory and no less time."""
-
-_ISO: Final = "%Y-%m-%dT%H:%M:%S%.3f%:z"
-"""ISO 8601 with milliseconds and offset. Source: Pendo's API reference, read 2026-11-23."""
 
 _ID_KEYS: Final = {
     ("metadata", "visitor"): "visitorId",
@@ -144,7 +151,7 @@ def _encode_cells(changes: pl.DataFrame, sent: AbstractMapping[str, pl.Expr]) ->
     members = []
     for name, is_sent in sent.items():
         cell = pl.col("after").struct.field(name)
-        member = json_member(cell.dt.strftime(_ISO) if types[name] == DTYPES["date"] else cell, name)
+        member = json_member(cell.dt.strftime(ISO_MS) if types[name] == DTYPES["date"] else cell, name)
         if has_raw:
             as_it_was = pl.concat_str(
                 pl.lit(json.dumps(name, ensure_ascii=False) + ":"), raw_cell(name, "after_raw")
