@@ -210,6 +210,11 @@ class Client:
         return self.settings.target
 
     @property
+    def clock(self) -> Clock:
+        """What it waits by."""
+        return self._clock
+
+    @property
     def n_requests(self) -> int:
         """How many requests were handed to the transport, tries again included."""
         return self._n_requests

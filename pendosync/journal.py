@@ -30,6 +30,7 @@ from pendosync.runfile import (
     create_record,
     is_held,
     reading,
+    settle,
     take_record,
     told,
 )
@@ -267,6 +268,33 @@ def read_outcomes(journal: Journal, run_id: str, /) -> pl.DataFrame:
         PlanError: its plan was altered.
     """
     return derive_outcomes(journal, run_id, read_plan(journal, run_id)).select(OUTCOMES.names())
+
+
+def record_verified(journal: Journal, run_id: str, verified: pl.DataFrame, /) -> None:
+    """Write what reading back says of some ids of a run, in place of what was known of them.
+
+    Args:
+        journal: where the run is written.
+        run_id: which run; it must be over.
+        verified: a frame `at` (position in the plan), `batch`, `status`, `reason`. A batch whose ids are all there,
+            with one status, keeps one line.
+
+    Raises:
+        HeldError: another process pushes the run.
+        JournalError: no such run, or its file can't be written.
+    """
+    folder = journal.folder_of(run_id)
+    with reading(folder) as db:
+        lines = db.execute("SELECT batch, n_rows FROM batch").fetchall()
+    sizes = pl.DataFrame(lines, schema={"batch": pl.UInt32, "size": pl.UInt32}, orient="row")
+    marked = verified.join(sizes, on="batch", how="left", maintain_order="left").with_columns(
+        is_whole=(pl.len().over("batch") == pl.col("size")) & (pl.col("status").n_unique().over("batch") == 1)
+    )
+    batches = (
+        marked.filter("is_whole").unique("batch", maintain_order=True).select("batch", "status", "reason")
+    )
+    rows = marked.filter(~pl.col("is_whole")).select("at", "batch", "status", "reason")
+    settle(run_id, folder, batches=batches.rows(), rows=rows.rows())
 
 
 def derive_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFrame:

@@ -267,6 +267,7 @@ class Pusher:
             result = await ask_in_parts(n_rows, size, partial(self._ask_part, part))
             self._record.record_rows(self._remaining.lines(number, first_row, n_rows, result))
             self._tally(first_row, n_rows, result)
+        self._record.record_rest(number)
         self._batches_done += 1
 
     async def _ask_part(self, batch: Batch, start: int, stop: int) -> BatchResult | None:
