@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
+from collections import Counter
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -229,14 +230,24 @@ def read_state(journal: Journal, run_id: str, /) -> RunState:
         state, note, wish, started_at, ended_at = db.execute(
             "SELECT state, note, wish, started_at, ended_at FROM run"
         ).fetchone()
+        (last_beat,) = db.execute("SELECT MAX(beat_at) FROM lease").fetchone()
         n_done, tries = db.execute("SELECT COUNT(*), TOTAL(tries) FROM batch WHERE state = 'done'").fetchone()
         (n_pieces,) = db.execute("SELECT COUNT(*) FROM piece").fetchone()
-        counts = dict(db.execute(_COUNT_IDS).fetchall())
-    return RunState(
-        _state_now(state, folder), note, wish, started_at, ended_at, n_done, int(tries) + n_pieces, counts
-    )
+        counts: Counter[str] = Counter(dict(db.execute(_COUNT_IDS).fetchall()))
+        in_flight = db.execute(_COUNT_IN_FLIGHT).fetchone()[0]
+    now = _state_now(state, folder)
+    if now != "running" and in_flight:
+        counts["unknown"] += in_flight
+    if now == "interrupted":
+        ended_at = last_beat
+    return RunState(now, note, wish, started_at, ended_at, n_done, int(tries) + n_pieces, counts)
 
 
+_COUNT_IN_FLIGHT: Final = """
+SELECT COALESCE(SUM(n_rows), 0) - (
+    SELECT COUNT(*) FROM exception WHERE batch IN (SELECT batch FROM batch WHERE state = 'sending')
+) FROM batch WHERE state = 'sending'
+"""
 _COUNT_IDS: Final = """
 SELECT status, SUM(n) FROM (
     SELECT b.status AS status, b.n_rows - COUNT(e.row) AS n

@@ -90,7 +90,7 @@ class Lookback:
         rows = await asyncio.to_thread(self._written_in, step)
         if rows.is_empty():
             raise self._stop(
-                f"Canary step {step.number + 1} failed: none of its {step.n_rows:,} ids was written."
+                f"Canary step {step.number + 1} failed: of {counted(step.n_rows, 'id')} none was written."
             )
         until_s = time.monotonic() + canary.settle_s
         while True:
