@@ -233,7 +233,7 @@ class Run:
             self._state = "stopping" if self._cancelled else "running"
             batches = self._batches()
             async with asyncio.TaskGroup() as workers:
-                for _ in range(self.plan.pace.max_at_once):
+                for _ in range(self.plan.pace.at_once):
                     workers.create_task(self._send_all(batches))
         except PendosyncError as error:
             self._error = error

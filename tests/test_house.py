@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pendosync"
 FLOORS = (
     ("errors",),
-    ("regions", "folders"),
+    ("regions", "folders", "pacing", "retries"),
     ("throttle",),
     ("frames",),
     ("reports", "settings"),
@@ -58,7 +58,19 @@ WALLS = {
     "dotenv": {"settings"},
     "fastexcel": {"tables"},
     "polars": set(RANKS)
-    - {"errors", "regions", "throttle", "settings", "sandbox", "refusals", "loops", "auth", "client"},
+    - {
+        "errors",
+        "regions",
+        "pacing",
+        "retries",
+        "throttle",
+        "settings",
+        "sandbox",
+        "refusals",
+        "loops",
+        "auth",
+    }
+    - {"client"},
 }
 """What comes from outside, and the rooms it may be seen in. What is not named here is imported nowhere."""
 
