@@ -154,7 +154,7 @@ class Plan:
             batch_size=self.shape.ids_per_request,
             max_per_second=self.pace.max_per_second,
             max_at_once=self.pace.max_at_once,
-            expected_s=self.pace.expected_s(self.n_requests),
+            expected_s=self.pace.expected_s(self.n_requests, rows=len(self)),
             notes=tuple(self._notes()),
         )
 

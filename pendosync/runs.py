@@ -105,7 +105,8 @@ class Elsewhere:
         told = read_state(self._journal, self._run_id)
         is_paused = told.state == "running" and told.wish == "pause"
         ended_at = told.ended_at or now_ms()
-        left = self._plan.pace.expected_s(self._plan.n_requests - told.batches_done)
+        n_left = len(self._plan) - sum(told.counts.values())
+        left = self._plan.pace.expected_s(self._plan.n_requests - told.batches_done, rows=n_left)
         return Progress(
             run_id=self._run_id,
             title=self._plan.title,

@@ -74,7 +74,9 @@ def test_each_step_is_read_back_before_the_next(sandbox, journal) -> None:
 def test_a_canary_that_fails_stops_the_run_before_the_rest(sandbox, client, journal) -> None:
     plan = a_plan(client, canary=STEPS)
     sandbox.misbehave("status", method="POST", status=400, text="no such field", times=1)
-    with pytest.raises(ps.PushError, match=r"Canary step 1 failed: of 1 id none was written.*resume_push") as caught:
+    with pytest.raises(
+        ps.PushError, match=r"Canary step 1 failed: of 1 id none was written.*resume_push"
+    ) as caught:
         ps.push(plan, client=client, journal=journal).wait()
     assert statuses(caught.value.outcomes) == {"failed": 1, "pending": 39}
     assert sizes(sandbox) == [1]

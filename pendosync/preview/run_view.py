@@ -152,8 +152,8 @@ def _state(progress: Progress) -> str:
 
 def _pace(progress: Progress) -> Iterator[str]:
     """Yield how fast it goes and how long it may take; nothing while it rests."""
-    if progress.held_s >= 1:
-        yield f"held back by Pendo for {duration(progress.held_s)}"
+    if progress.held:
+        yield progress.held
     if progress.state == "paused":
         return
     if progress.ids_per_s is not None:
