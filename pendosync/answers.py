@@ -41,11 +41,11 @@ def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) ->
         told = answer.json()
     except AnswerError as error:
         return BatchResult("failed", f"{error} It may or may not be written.", http_status=answer.status)
-    return _read_counts(told, ids, kind, answer.status)
+    return _read_counts(told, ids, kind, answer)
 
 
-def _read_counts(told: Any, ids: Sequence[str], kind: str, http_status: int) -> BatchResult:
-    counts = _counts_in(told)
+def _read_counts(told: Any, ids: Sequence[str], kind: str, answer: Answer) -> BatchResult:
+    counts, http_status = _counts_in(told), answer.status
     if counts is None:
         reason = "Pendo answered without counting what it wrote; it may or may not be written"
         return BatchResult("failed", reason, http_status=http_status)
@@ -62,7 +62,8 @@ def _read_counts(told: Any, ids: Sequence[str], kind: str, http_status: int) -> 
         rest, exceptions = len(ids), []
     if adds_up and updated == rest and len(named) == len(missing):
         return BatchResult("updated", exceptions=exceptions, http_status=http_status)
-    said = f" It says: {'; '.join(_texts_in(told, 'errors')[:3])[:300]}." if _texts_in(told, "errors") else ""
+    errors = answer.masked("; ".join(_texts_in(told, "errors")[:3]))
+    said = f" It says: {errors[:300]}." if errors else ""
     if adds_up and updated == 0:
         return BatchResult("failed", f"Pendo wrote no record of this request.{said}", exceptions, http_status)
     reason = (
