@@ -20,6 +20,11 @@ from pendosync.settings import Secret, Settings, find_env_file
 KEYS = {"integration_key": "k3y-one", "app_key": "k3y-two", "track_secret": "k3y-three"}
 ENV = {"PENDO_INTEGRATION_KEY": "k3y-one", "PENDO_APP_KEY": "k3y-two", "PENDO_TRACK_SECRET": "k3y-three"}
 
+pytestmark = [
+    pytest.mark.keys(*KEYS.values()),
+    pytest.mark.holds_key(".env", reason="the file that keys are read from"),
+]
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
