@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from typing import Final
 from urllib.parse import quote
@@ -37,11 +37,12 @@ class Mask(logging.Filter):
         super().__init__()
         secrets = (getattr(settings, name) for name in CALLED)
         forms = sorted({form for secret in secrets if secret for form in _forms_of(secret)}, key=len)
-        # a bound method of C shows nothing of the pattern to whoever lists attributes
-        self._sub = re.compile("|".join(map(re.escape, reversed(forms))) or r"(?!)").sub
+        pattern = re.compile("|".join(map(re.escape, reversed(forms))) or r"(?!)")
+        # as in Secret, no attribute holds it, and no pickle takes it
+        self._sub: Callable[[str], str] = lambda text: pattern.sub(MASK, text)
 
     def masked(self, text: str) -> str:
-        return self._sub(MASK, text)
+        return self._sub(text)
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
@@ -57,6 +58,28 @@ def _forms_of(secret: Secret) -> Iterator[str]:
     in_json = json.dumps(text)[1:-1]
     yield from (text, quote(text, safe=""), in_json, escape(text), repr(text.encode())[2:-1])
     yield in_json.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
+
+
+class _QuietURL(httpx.URL):
+    def __repr__(self) -> str:
+        return f"URL('{self.scheme}://{self.host}/{MASK}')"
+
+
+class _QuietHeaders(httpx.Headers):
+    def __repr__(self) -> str:
+        shown = {name: MASK if name == KEY_HEADER else value for name, value in self.items()}
+        return repr(httpx.Headers(shown))
+
+
+class _QuietRequest(httpx.Request):
+    """The copy of a request that holds the secret: no repr of it, of its address or of its headers shows it."""
+
+    def __init__(self, shown: httpx.Request, url: httpx.URL, headers: httpx.Headers) -> None:
+        super().__init__(shown.method, url, stream=shown.stream, extensions=shown.extensions)
+        self.url, self.headers = _QuietURL(url), _QuietHeaders(headers)
+
+    def __repr__(self) -> str:
+        return f"<Request({self.method!r}, {self.url!r})>"
 
 
 class AuthTransport(httpx.AsyncBaseTransport):
@@ -77,9 +100,7 @@ class AuthTransport(httpx.AsyncBaseTransport):
             url = url.copy_with(raw_path=url.raw_path.replace(MASK.encode(), key))
         else:
             headers[KEY_HEADER] = secret.reveal()
-        return httpx.Request(
-            request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
-        )
+        return _QuietRequest(request, url, headers)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
