@@ -14,10 +14,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import polars as pl
 import pytest
-import xlsxwriter
 from hostile import HALVES, TEXTS
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -220,10 +218,8 @@ def doors(text: str) -> dict[str, Callable[[Path, ps.Client], Any]]:
     """Where half of a character could come in."""
     mapping = ROUTES["accounts"]
     return {
-        "a table of pandas": lambda _, __: ps.load_table(pd.DataFrame({"id": pd.Series([text], dtype=object)})),
-        "a column of pandas": lambda _, __: ps.load_table(
-            pd.DataFrame([[1]], columns=pd.Index([text], dtype=object))
-        ),
+        "a table of pandas": lambda _, __: ps.load_table(pandas_table("id", text)),
+        "a column of pandas": lambda _, __: ps.load_table(pandas_table(text, "a")),
         "NDJSON": lambda folder, _: ps.load_table(written(folder / "a.ndjson", json.dumps({"id": text}))),
         "a name in NDJSON": lambda folder, _: ps.load_table(written(folder / "a.ndjson", json.dumps({text: 1}))),
         "CSV": lambda folder, _: ps.load_table(written(folder / "a.csv", f'id\n"{text}"\n')),
@@ -246,6 +242,13 @@ def doors(text: str) -> dict[str, Callable[[Path, ps.Client], Any]]:
         "a mapping's file": lambda folder, _: ps.load_mapping(folder / text),
         "a key": lambda _, __: ps.Settings(app_key=text),
     }  # fmt: skip
+
+
+def pandas_table(column: str, value: str) -> Any:
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"x": pd.Series([value], dtype=object)})
+    return frame.set_axis(pd.Index([column], dtype=object), axis=1)
 
 
 def written(path: Path, text: str) -> Path:
@@ -293,6 +296,8 @@ def write_csv(path: Path, text: str) -> None:
 
 
 def write_xlsx(path: Path, text: str) -> None:
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    pytest.importorskip("fastexcel")
     with xlsxwriter.Workbook(path, {"strings_to_formulas": False, "strings_to_urls": False}) as book:
         sheet = book.add_worksheet()
         for at, row in enumerate([["id", "note"], ["u-1", text], ["u-2", "x"]]):
