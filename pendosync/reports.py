@@ -179,4 +179,9 @@ def _text(value: Any, most: int = 40) -> str:
         text = value.strftime(exact) + (f".{value.microsecond // 1000:03}" if value.microsecond else "")
     else:
         text = str(value)
-    return escape(text if len(text) <= most else text[: most - 1] + "…")
+    return escape(_visible(text if len(text) <= most else text[: most - 1] + "…"))
+
+
+def _visible(text: str) -> str:
+    """Return *text* with what can't be seen written out, as it could hide or turn around what stands beside it."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
