@@ -133,6 +133,7 @@ class Plan:
     @cached_property
     def summary(self) -> Summary:
         """The plan in numbers: ids per action, changes per field, problems per rule, requests and expected time."""
+        n_recheck = min(self.gates.recheck or 0, len(self))
         fields = {name: pl.col("changed").struct.field(name).sum().alias(name) for name in self.fields}
         changed = self.changes.select(*fields.values()).row(0, named=True) if fields else {}
         return Summary(
@@ -150,6 +151,9 @@ class Plan:
             max_per_second=self.pace.max_per_second,
             max_at_once=self.pace.max_at_once,
             expected_s=self.pace.expected_s(self.n_requests, rows=len(self)),
+            n_recheck=n_recheck,
+            recheck_s=self.target.api_pace.expected_s(n_recheck),
+            held=tuple(self.held_by),
             notes=tuple(self._notes()),
         )
 
@@ -256,7 +260,6 @@ class Plan:
         return wanted
 
     def _notes(self) -> Iterator[str]:
-        yield from (f"Held by a gate. {sentence}" for sentence in self.held_by)
         if self.undoes:
             yield f"Takes back run {self.undoes}."
         yield from self.notes
