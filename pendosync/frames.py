@@ -192,7 +192,7 @@ def is_unicode(text: str) -> bool:
     r"""Whether *text* can be encoded: Python and JSON may hold halves of a surrogate pair, polars can't.
 
     Example:
-        >>> is_unicode("\U0001f600"), is_unicode("\ud83d")
+        >>> is_unicode("é"), is_unicode(chr(0xD83D))
         (True, False)
     """
     try:
