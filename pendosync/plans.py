@@ -26,6 +26,7 @@ from pendosync.frames import (
     change_fields,
     empty_changes,
     ensure_frame,
+    is_unicode,
     raw_cell,
     raw_of,
     type_of,
@@ -242,9 +243,11 @@ class Plan:
         }
 
     def _known_ids(self, names: Iterable[str]) -> pl.DataFrame:
-        if isinstance(names, str) or any(not isinstance(name, str | int) for name in names):
+        names = names if isinstance(names, str) else list(names)
+        if isinstance(names, str) or not all(_is_id(name) for name in names):
             raise PlanError(
-                f"The ids are {names!r}. Expected a list of texts. Hint: plan.select(ids=['u-1', 'u-2'])."
+                f"The ids are {_shown_ids(names)}. Expected a list of texts in Unicode. "
+                f"Hint: plan.select(ids=['u-1', 'u-2'])."
             )
         wanted = pl.DataFrame({"id": [str(name) for name in names]}, schema={"id": pl.String}).unique(
             maintain_order=True
@@ -328,6 +331,14 @@ def build_curl(plan: Plan, /, *, most: int | None = None) -> list[str]:
                 return lines
             lines.append(_curl_line(plan, path, body))
     return lines
+
+
+def _is_id(name: object) -> bool:
+    return isinstance(name, int) or (isinstance(name, str) and is_unicode(name))
+
+
+def _shown_ids(names: object) -> str:
+    return repr(names) if isinstance(names, str) else listed(name for name in names if not _is_id(name))  # type: ignore[attr-defined]
 
 
 def _is_cleared(field: str) -> pl.Expr:

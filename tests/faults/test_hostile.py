@@ -494,3 +494,28 @@ def test_no_table_is_written_that_a_spreadsheet_would_compute() -> None:
         if isinstance(node, ast.Attribute) and node.attr in writers
     ]
     assert found == []
+
+
+HALF = "a\ud800b"
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda plan: plan.select(ids=[HALF]),
+        lambda plan: plan.select(but=[HALF]),
+        lambda plan: ps.after(HALF),
+        lambda plan: ps.before(HALF),
+        lambda plan: ps.changed(HALF),
+    ],
+)
+def test_a_selection_names_no_half_characters(client, act) -> None:
+    plan = a_plan(client, IDS[:1])
+    with pytest.raises(ps.PlanError, match="in Unicode"):
+        act(plan)
+
+
+@pytest.mark.parametrize("name", [HALF, "a\0b"])
+def test_a_journal_has_no_impossible_name(tmp_path, name: str) -> None:
+    with pytest.raises(ps.JournalError, match="no file system takes that name"):
+        ps.open_journal(tmp_path / name)
