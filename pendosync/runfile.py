@@ -227,7 +227,7 @@ class RunRecord:
             db.executemany(_PUT_LINE, lines)
 
     def record_step(self, step: int) -> None:
-        """Write that a canary step was read back and is as pushed.
+        """Write that a canary step has passed, or has stopped the run: it is not read back again.
 
         Raises:
             JournalError: it can't be written.
@@ -236,7 +236,7 @@ class RunRecord:
             db.execute("INSERT OR REPLACE INTO step VALUES (?, ?)", (step, now_ms()))
 
     def passed_steps(self) -> set[int]:
-        """Return the canary steps that have passed."""
+        """Return the canary steps that are not read back again."""
         with told(self._folder):
             return {step for (step,) in self._db.execute("SELECT step FROM step")}
 

@@ -31,7 +31,7 @@ OPEN = ("unknown", "pending")
 NOT_HELD = ("missing", "failed", "refused", "pending")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Stage:
     """A plan, what it wants of each id, and what an undisturbed push of it leaves behind.
 
@@ -53,6 +53,12 @@ class Stage:
     def path(self) -> str:
         """How the path of each of its requests begins."""
         return self.plan.shape.path.partition("?")[0]
+
+    def __repr__(self) -> str:
+        return f"Stage({self.plan.title})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
 
     def held(self) -> dict[str, dict[str, Any]]:
         """Return what the sandbox holds in the plan's group."""
@@ -84,13 +90,21 @@ def set_stage(
     n_ids: int,
     route: str = "metadata",
     gone: tuple[str, ...] = GONE,
+    new: tuple[str, ...] = (),
     **options: Any,
 ) -> Stage:
-    """Return a stage of so many ids, and of those *gone*, which Pendo knew when the plan was made and does no more."""
+    """Return a stage of so many ids.
+
+    Args:
+        gone: more ids, which Pendo knew when the plan was made and does no more.
+        new: more ids, which it never knew.
+        options: of the plan.
+    """
     sandbox.reset()
     ids = [f"u-{n:04}" for n in range(1, n_ids + 1)]
-    for at, id_ in enumerate(gone):
-        ids.insert((at + 1) * n_ids // (len(gone) + 1), id_)
+    more = [*gone, *new]
+    for at, id_ in enumerate(more):
+        ids.insert((at + 1) * n_ids // (len(more) + 1), id_)
     body = json.dumps([{"visitorId": id_, "values": {}} for id_ in gone]).encode()
     client.call(client.request, "POST", "/api/v1/metadata/visitor/custom/value?create=true", body=body)
     table, traits = a_table(ids), [ps.Trait("plan", type="text"), ps.Trait("seats", type="integer")]
@@ -144,7 +158,13 @@ def ensure_lawful(stage: Stage, outcomes: pl.DataFrame, *, is_honest: bool = Tru
 
 
 def ensure_finished(
-    stage: Stage, outcomes: pl.DataFrame, run_id: str, client: ps.Client, journal: ps.Journal
+    stage: Stage,
+    outcomes: pl.DataFrame,
+    run_id: str,
+    client: ps.Client,
+    journal: ps.Journal,
+    *,
+    resumes: int = 1,
 ) -> pl.DataFrame:
     """Hold the rest of a run to the laws (c) and (d), once the server behaves; return the last outcomes.
 
@@ -152,19 +172,32 @@ def ensure_finished(
         stage: what is pushed.
         outcomes: what became of it before.
         run_id, client, journal: which run is resumed.
+        resumes: how often it may stop and be resumed; a canary step of which nothing was written stops it once.
     """
-    final = set(outcomes.filter(~pl.col("status").is_in(OPEN))["id"])
     condemned = set(outcomes.filter(pl.col("status").is_in(["failed", "refused"]))["id"])
     stage.sandbox.behave()
-    stage.sandbox.forget_requests()
-    last = ps.resume_push(journal, run_id, client=client, show=False).wait(timeout_s=60)
-    assert not final & stage.sent().keys()
-    ensure_lawful(stage, last)
+    last = outcomes
+    for _ in range(resumes):
+        last = go_on(stage, last, run_id, client, journal)
+        if not ids_of(last, *OPEN):
+            break
     expected = dict.fromkeys(stage.missing, "missing") | dict.fromkeys(condemned, "failed")
     told = {id_: status for id_, status in last.select("id", "status").iter_rows() if status not in WRITTEN}
     assert told == expected
     if not condemned - stage.missing:
         assert stage.sandbox.digest("visitor") == stage.digest
+    return last
+
+
+def go_on(
+    stage: Stage, outcomes: pl.DataFrame, run_id: str, client: ps.Client, journal: ps.Journal
+) -> pl.DataFrame:
+    """Resume a run, and return its outcomes, however it ended; holds it to the laws (a), (b) and (c)."""
+    final = set(outcomes.filter(~pl.col("status").is_in(OPEN))["id"])
+    stage.sandbox.forget_requests()
+    last = outcomes_of(ps.resume_push(journal, run_id, client=client, show=False))
+    assert not final & stage.sent().keys()
+    ensure_lawful(stage, last)
     return last
 
 

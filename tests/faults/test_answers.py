@@ -16,8 +16,8 @@ from tests.faults.laws import (
     begin,
     ensure_finished,
     ensure_lawful,
+    go_on,
     ids_of,
-    outcomes_of,
     set_stage,
 )
 
@@ -232,8 +232,7 @@ def test_one_fault_after_another_keeps_the_laws(stages, hasty, calm, journal, fi
     misbehave(stage, FAULTS[then], times=None, after=2)
     run_id, outcomes = begin(stage, hasty, journal)
     ensure_lawful(stage, outcomes)
-    outcomes = outcomes_of(ps.resume_push(journal, run_id, client=hasty, show=False))
-    ensure_lawful(stage, outcomes)
+    outcomes = go_on(stage, outcomes, run_id, hasty, journal)
     ensure_finished(stage, outcomes, run_id, calm, journal)
 
 
