@@ -55,7 +55,12 @@ def a_plan(sandbox: ps.Sandbox, rows: int, batch: int) -> ps.Plan:
     values = ps.map_traits(table, mapping)
     changes = ps.diff_values(values, before=values.clear(), mapping=mapping)
     return ps.plan_changes(
-        changes, mapping=mapping, target=sandbox.settings.target, create="unknown_ids", batch_size=batch
+        changes,
+        mapping=mapping,
+        target=sandbox.settings.target,
+        create="unknown_ids",
+        batch_size=batch,
+        gates=ps.Gates(max_ids=None),
     )
 
 

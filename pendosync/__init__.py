@@ -7,8 +7,9 @@ says. The whole way in ten lines stands in the README.
 from importlib.metadata import version as _version
 
 from pendosync.checks import check_values, drop_blocked, ensure_clean
-from pendosync.client import Client, Retry, open_client
+from pendosync.client import Client, open_client
 from pendosync.diffs import diff_values
+from pendosync.drift import check_drift
 from pendosync.errors import (
     AnswerError,
     BrokenError,
@@ -36,10 +37,14 @@ from pendosync.errors import (
 from pendosync.gates import Canary, Gates
 from pendosync.journal import Journal, open_journal, read_outcomes, read_plan, read_runs
 from pendosync.mapping import Mapping, Trait, load_mapping
+from pendosync.pacing import Pacing
 from pendosync.plans import Plan, after, before, build_curl, changed, dry_run, load_plan, plan_changes
 from pendosync.push import Run, attach_run, push, resume_push
+from pendosync.refresh import refresh_plan
 from pendosync.regions import Pace, Target
+from pendosync.rejected import plan_rejected
 from pendosync.remote import check_access, fetch_fields, fetch_values
+from pendosync.retries import Retry
 from pendosync.sandbox import Sandbox, open_sandbox
 from pendosync.settings import Settings
 from pendosync.snapshots import read_snapshot
@@ -47,6 +52,7 @@ from pendosync.suggestions import suggest_mapping
 from pendosync.tables import load_table
 from pendosync.undo import plan_undo
 from pendosync.values import check_mapping, map_traits
+from pendosync.verify import verify_run
 from pendosync.workbench import plan_table
 
 __version__ = _version("pendosync")
@@ -69,6 +75,7 @@ __all__ = [
     "MappingError",
     "NoAnswerError",
     "Pace",
+    "Pacing",
     "PendosyncError",
     "Plan",
     "PlanError",
@@ -93,6 +100,7 @@ __all__ = [
     "build_curl",
     "changed",
     "check_access",
+    "check_drift",
     "check_mapping",
     "check_values",
     "diff_values",
@@ -109,6 +117,7 @@ __all__ = [
     "open_journal",
     "open_sandbox",
     "plan_changes",
+    "plan_rejected",
     "plan_table",
     "plan_undo",
     "push",
@@ -116,6 +125,8 @@ __all__ = [
     "read_plan",
     "read_runs",
     "read_snapshot",
+    "refresh_plan",
     "resume_push",
     "suggest_mapping",
+    "verify_run",
 ]

@@ -87,7 +87,7 @@ RULES: Final[AbstractMapping[str, Rule]] = MappingProxyType(
         "goes_back_raw": Rule("warn", "warn", "found when undoing: a value of another type than the field's goes back as it was, and Pendo may refuse its record"),
         "cannot_undo": Rule("warn", "warn", "found when undoing: there was no value before"),
         "changed_since": Rule("warn", "warn", "found when undoing: somebody changed the value after the push, and it is left as it is now"),
-        "already_held": Rule("warn", "warn", "found when refreshing or mending: Pendo holds the value already, so nothing is left to change"),
+        "already_held": Rule("warn", "warn", "found when refreshing, mending or undoing: Pendo holds the value already, so nothing is left to change"),
         "was_rejected": Rule("warn", "warn", "found in a run: the id was failed, missing or refused, and why"),
         "moved": Rule("block_field", "block_field", "found when comparing a plan with Pendo: the value, or the whole id, is no longer what was planned on"),
     }

@@ -6,11 +6,10 @@ import asyncio
 import concurrent.futures
 import json
 import logging
-import random
 import ssl
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from collections.abc import Mapping as AbstractMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from types import MappingProxyType
@@ -32,10 +31,12 @@ from pendosync.errors import (
     UnreachableError,
 )
 from pendosync.loops import LoopThread, closed_error
+from pendosync.pacing import Pacing
 from pendosync.refusals import Ask, Host, key_refused, no_answer, quoted, redirected, refused
 from pendosync.regions import REGIONS, Target
+from pendosync.retries import Retry, asked_wait_s
 from pendosync.settings import Settings
-from pendosync.throttle import ON_START, Clock, RealClock, ThrottledTransport, retry_after_of, throttle_for
+from pendosync.throttle import ON_START, ROWS, Clock, RealClock, Throttle, ThrottledTransport, throttle_for
 
 A = TypeVar("A")
 P = ParamSpec("P")
@@ -66,40 +67,6 @@ _CONNECT_S: Final = 15.0
 _LOOK_S: Final = 0.5
 _SHOWN: Final = 200
 _LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """When a request that failed is tried again, and after how long.
-
-    Only errors that are `retryable`. The wait is drawn evenly from 0 to base x 2^(tries - 1) seconds, at most the cap;
-    a longer `Retry-After` wins.
-
-    Args:
-        attempts: tries in all; 1 is none again.
-        base_s, cap_s: the longest wait after the first try, and after any.
-        total_s: no try begins later than this after the first one failed.
-
-    Raises:
-        SettingsError: a number that can't be.
-    """
-
-    attempts: int = 5
-    base_s: float = 0.5
-    cap_s: float = 30.0
-    total_s: float = 120.0
-
-    def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise SettingsError.bad_value("attempts", self.attempts, "a whole number from 1 up")
-        for name in ("base_s", "cap_s", "total_s"):
-            if not getattr(self, name) >= 0:
-                raise SettingsError.bad_value(name, getattr(self, name), "seconds from 0 up")
-
-    def wait_s(self, tries: int, retry_after_s: float | None = None) -> float:
-        """Return the wait after so many tries, new at each call."""
-        most = min(self.cap_s, self.base_s * 2 ** min(tries - 1, 60))
-        return max(random.uniform(0, most), retry_after_s or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +165,7 @@ class Client:
         self._n_requests = 0
         self._welcome: set[Host] = set()
         self._https: dict[Host, httpx.AsyncClient] = {}
+        self._throttles: dict[Host, Throttle] = {}
         self._thread = LoopThread(partial(_close_each, self._https))
         self._mask = Mask(settings)
         for name in _LOGGERS:
@@ -210,9 +178,24 @@ class Client:
         return self.settings.target
 
     @property
+    def clock(self) -> Clock:
+        """What it waits by."""
+        return self._clock
+
+    @property
     def n_requests(self) -> int:
         """How many requests were handed to the transport, tries again included."""
         return self._n_requests
+
+    def pacing(self, host: Host = "api") -> Pacing:
+        """Return how hard a host is driven at this moment, by all who share its pace. From any thread; sends nothing.
+
+        Example:
+            >>> with open_client(Settings(integration_key="abc")) as client:
+            ...     client.pacing("api")
+            Pacing(per_second=5, max_per_second=5, pause_s=0.0, in_flight=0)
+        """
+        return self._throttle(host).pacing
 
     def call(self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a coroutine function on the client's loop and return its result; interrupting cancels it.
@@ -257,6 +240,7 @@ class Client:
         *,
         host: Host = "api",
         body: bytes | None = None,
+        rows: int = 0,
         retry: bool = True,
         on_try: Callable[[int], None] | None = None,
         never_again: Sequence[int] = (),
@@ -268,6 +252,7 @@ class Client:
             path: from the slash on, its secret masked, ids percent-encoded.
             host: the API host or the data host.
             body: JSON, as it travels.
+            rows: how many records it carries, for the pace's `max_rows_per_second`.
             retry: try again after a retryable error.
             on_try: is called with 1, 2, … each time the request is let through, just before it is handed over; what
                 it raises stops the request.
@@ -278,7 +263,7 @@ class Client:
             RemoteError: one of its kinds, that of the last try; but where Pendo was merely busy or out of reach then,
                 and an earlier try may have been carried out, that one's.
         """
-        ask = Ask(method, path, host, body)
+        ask = Ask(method, path, host, body, rows)
         self.settings.secret(ask.secret)
         policy = self._retry if retry else Retry(attempts=1)
         give_up_at: float | None = None
@@ -311,7 +296,7 @@ class Client:
             http = self._http(ask.host)
             url = self._base_url(ask.host) + ask.path
             headers = {"Content-Type": "application/json"} if ask.body is not None else {}
-            marks = {SECRET: ask.secret, ON_START: count}
+            marks = {SECRET: ask.secret, ROWS: ask.rows, ON_START: count}
             request = http.build_request(ask.method, url, content=ask.body, headers=headers, extensions=marks)
             response = await http.send(request)
         except tuple(ERROR_OF) as error:
@@ -331,13 +316,12 @@ class Client:
             raise redirected(ask, self.target, status, to)
         if status in (400, 401, 403) and ask.host not in self._welcome:
             raise key_refused(ask, self.target, status, shown, self._region_of_key(ask))
-        raise refused(ask, status, shown, tries, retry_after_of(response))
+        raise refused(ask, status, shown, tries, asked_wait_s(response.headers))
 
     def _http(self, host: Host) -> httpx.AsyncClient:
         if host not in self._https:
-            url, pace = self._base_url(host), self.target.api_pace if host == "api" else self.target.data_pace
-            inner = self._transport or self._network(url, pace.max_at_once)
-            throttle = throttle_for(urlsplit(url).netloc, self._shared_key(host), pace, self._clock)
+            throttle = self._throttle(host)
+            inner = self._transport or self._network(self._base_url(host), throttle.pace.at_once)
             self._https[host] = httpx.AsyncClient(
                 transport=AuthTransport(ThrottledTransport(inner, throttle), self.settings),
                 headers={"User-Agent": f"pendosync/{version('pendosync')}", "Accept": "application/json"},
@@ -346,8 +330,17 @@ class Client:
             )
         return self._https[host]
 
-    def _network(self, url: str, max_at_once: int) -> httpx.AsyncBaseTransport:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=max_at_once)
+    def _throttle(self, host: Host) -> Throttle:
+        if host not in self._throttles:
+            pace = self.target.api_pace if host == "api" else self.target.data_pace
+            bounded = replace(pace, max_at_once=pace.at_once)
+            where = urlsplit(self._base_url(host)).netloc
+            self._throttles[host] = throttle_for(where, self._shared_key(host), bounded, self._clock)
+        return self._throttles[host]
+
+    def _network(self, url: str, at_once: int) -> httpx.AsyncBaseTransport:
+        # the throttle alone makes requests wait: what waited for a connection would start later than was counted
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=at_once)
         try:
             return httpx.AsyncHTTPTransport(verify=self._ssl, limits=limits, proxy=_proxy_of(url))
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:

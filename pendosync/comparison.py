@@ -111,6 +111,29 @@ def moved_cells(
     return pl.concat([lost, told]).sort("row", maintain_order=True)
 
 
+def held_cells(
+    changes: pl.DataFrame, /, held: pl.DataFrame, *, what: Literal["before", "after"]
+) -> pl.DataFrame:
+    """Return where Pendo holds what was there before, or what was to be pushed.
+
+    Returns:
+        A frame `row`, `id`, `field`: one row for each id all of whose changed cells hold it (`field` null), then one
+        for each other cell that does. Ids that Pendo does not know are left out.
+
+    Raises:
+        FrameError: as `compare_held`.
+    """
+    known = _compared(changes, held).filter(_is_known())
+    fields = change_fields(changes)
+    is_whole = pl.all_horizontal(True, *((_cell(name) == what).fill_null(True) for name in fields))
+    whole = known.filter(is_whole).select("row", "id", pl.lit(None, dtype=pl.String).alias("field"))
+    others = known.filter(~is_whole)
+    cells = [
+        others.filter(_cell(name) == what).select("row", "id", pl.lit(name).alias("field")) for name in fields
+    ]
+    return pl.concat([whole, *cells])
+
+
 def gone_ids(changes: pl.DataFrame, /, held: pl.DataFrame) -> pl.DataFrame:
     """Return those *changes* that update an id which Pendo does not know any more."""
     updates = changes.filter(pl.col("action") == "update")
@@ -210,7 +233,7 @@ def shown(column: str) -> pl.Expr:
 def cell_problems(
     cells: pl.DataFrame, reason: pl.Expr | str, *, rule: str, severity: Severity
 ) -> pl.DataFrame:
-    """Return a PROBLEMS frame with one line for each of *cells*, as `other_cells` gives them."""
+    """Return a PROBLEMS frame with one line for each of *cells*: `row`, `id`, `field`, and what *reason* reads."""
     lines = row_problems(cells, reason, rule=rule, severity=severity)
     return pl.concat([no_problems(), lines.with_columns(cells["field"])])
 

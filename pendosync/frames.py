@@ -124,7 +124,7 @@ class Progress:
 
     `requests` counts first tries and retries; `batches_done` those batches whose ids have an outcome. `ids_per_s` is
     the pace of the last half minute, `left_s` the seconds still to expect and `left_range_s` the least and the most
-    (about 95 %); each is None where nothing can be said yet. `held_s` are the seconds for which Pendo asked to wait.
+    (about 95 %); each is None where nothing can be said yet. `held` says, in words, how Pendo slows the run down.
     """
 
     run_id: str
@@ -140,7 +140,7 @@ class Progress:
     note: str = ""
     ids_per_s: float | None = None
     left_range_s: tuple[float, float] | None = None
-    held_s: float = 0.0
+    held: str = ""
 
     @property
     def is_over(self) -> bool:

@@ -135,8 +135,8 @@ def _sentences(gates: Gates, facts: Facts) -> Iterator[str]:
     is_usual = most == "usual" and facts.n_ids > _FEW_IDS
     limit = _USUAL_SHARE if is_usual else most if isinstance(most, int | float) else None
     if limit is not None and share > limit:
-        of = f"{facts.n_ids:,} of the {facts.n_compared:,} ids compared ({share:.1%})"
-        yield _sentence(f"The plan changes {of}, at most {limit:.1%} may change", "max_changed_share=None")
+        of = f"{facts.n_ids:,} of the {facts.n_compared:,} ids compared ({share:.2%})"
+        yield _sentence(f"The plan changes {of}, at most {limit:.2%} may change", "max_changed_share=None")
     if gates.max_cleared is not None and facts.n_cleared > gates.max_cleared:
         what = f"The plan clears {counted(facts.n_cleared, 'value')}, at most {gates.max_cleared:,} may become null"
         yield _sentence(what, f"max_cleared={facts.n_cleared}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
+from collections import Counter
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from pendosync.runfile import (
     create_record,
     is_held,
     reading,
+    settle,
     take_record,
     told,
 )
@@ -228,14 +230,24 @@ def read_state(journal: Journal, run_id: str, /) -> RunState:
         state, note, wish, started_at, ended_at = db.execute(
             "SELECT state, note, wish, started_at, ended_at FROM run"
         ).fetchone()
+        (last_beat,) = db.execute("SELECT MAX(beat_at) FROM lease").fetchone()
         n_done, tries = db.execute("SELECT COUNT(*), TOTAL(tries) FROM batch WHERE state = 'done'").fetchone()
         (n_pieces,) = db.execute("SELECT COUNT(*) FROM piece").fetchone()
-        counts = dict(db.execute(_COUNT_IDS).fetchall())
-    return RunState(
-        _state_now(state, folder), note, wish, started_at, ended_at, n_done, int(tries) + n_pieces, counts
-    )
+        counts: Counter[str] = Counter(dict(db.execute(_COUNT_IDS).fetchall()))
+        in_flight = db.execute(_COUNT_IN_FLIGHT).fetchone()[0]
+    now = _state_now(state, folder)
+    if now != "running" and in_flight:
+        counts["unknown"] += in_flight
+    if now == "interrupted":
+        ended_at = last_beat
+    return RunState(now, note, wish, started_at, ended_at, n_done, int(tries) + n_pieces, counts)
 
 
+_COUNT_IN_FLIGHT: Final = """
+SELECT COALESCE(SUM(n_rows), 0) - (
+    SELECT COUNT(*) FROM exception WHERE batch IN (SELECT batch FROM batch WHERE state = 'sending')
+) FROM batch WHERE state = 'sending'
+"""
 _COUNT_IDS: Final = """
 SELECT status, SUM(n) FROM (
     SELECT b.status AS status, b.n_rows - COUNT(e.row) AS n
@@ -267,6 +279,33 @@ def read_outcomes(journal: Journal, run_id: str, /) -> pl.DataFrame:
         PlanError: its plan was altered.
     """
     return derive_outcomes(journal, run_id, read_plan(journal, run_id)).select(OUTCOMES.names())
+
+
+def record_verified(journal: Journal, run_id: str, verified: pl.DataFrame, /) -> None:
+    """Write what reading back says of some ids of a run, in place of what was known of them.
+
+    Args:
+        journal: where the run is written.
+        run_id: which run; it must be over.
+        verified: a frame `at` (position in the plan), `batch`, `status`, `reason`. A batch whose ids are all there,
+            with one status, keeps one line.
+
+    Raises:
+        HeldError: another process pushes the run.
+        JournalError: no such run, or its file can't be written.
+    """
+    folder = journal.folder_of(run_id)
+    with reading(folder) as db:
+        lines = db.execute("SELECT batch, n_rows FROM batch").fetchall()
+    sizes = pl.DataFrame(lines, schema={"batch": pl.UInt32, "size": pl.UInt32}, orient="row")
+    marked = verified.join(sizes, on="batch", how="left", maintain_order="left").with_columns(
+        is_whole=(pl.len().over("batch") == pl.col("size")) & (pl.col("status").n_unique().over("batch") == 1)
+    )
+    batches = (
+        marked.filter("is_whole").unique("batch", maintain_order=True).select("batch", "status", "reason")
+    )
+    rows = marked.filter(~pl.col("is_whole")).select("at", "batch", "status", "reason")
+    settle(run_id, folder, batches=batches.rows(), rows=rows.rows())
 
 
 def derive_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFrame:

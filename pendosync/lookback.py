@@ -93,7 +93,7 @@ class Lookback:
         if rows.is_empty():
             self._record.record_step(step.number)
             raise self._stop(
-                f"Canary step {step.number + 1} failed: none of its {step.n_rows:,} ids was written."
+                f"Canary step {step.number + 1} failed: of {counted(step.n_rows, 'id')} none was written."
             )
         until_s = time.monotonic() + canary.settle_s
         while True:

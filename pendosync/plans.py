@@ -30,6 +30,7 @@ from pendosync.frames import (
     empty_changes,
     ensure_frame,
     raw_cell,
+    raw_of,
     type_of,
 )
 from pendosync.gates import Canary, Facts, Gates, held_by, lifted
@@ -62,6 +63,7 @@ class Plan:
         gates: what a push of it may do at most.
         n_compared: how many ids were compared to find the changes, or None where nobody said.
         against: what they were compared with: what `pendo` holds, or a `snapshot` of what was last pushed.
+        notes: what else is to be known of it, in sentences; shown with the summary.
     """
 
     mapping: Mapping
@@ -73,6 +75,7 @@ class Plan:
     gates: Gates = dataclasses.field(default_factory=Gates)
     n_compared: int | None = None
     against: Literal["pendo", "snapshot"] = "pendo"
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.changes.height
@@ -95,30 +98,27 @@ class Plan:
     @property
     def pace(self) -> Pace:
         """The pace of the host that the plan's route goes to."""
-        return self.target.api_pace if self.shape.route == "metadata" else self.target.data_pace
+        return self.target.pace_of(self.shape.route)
 
     @property
     def cannot_undo(self) -> pl.DataFrame:
         """PROBLEMS frame of what an undo can't put back: values and ids that were not there before."""
         return self.problems.filter(rule="cannot_undo")
 
+    @property
+    def values(self) -> pl.DataFrame:
+        """VALUES frame of what the plan would have Pendo hold: the changed cells; the others are null."""
+        cells = {name: pl.when(changed(name)).then(after(name)) for name in self.fields}
+        raws = [(name, pl.when(changed(name)).then(raw_cell(name, "after_raw"))) for name in self.fields]
+        named = [cell.alias(name) for name, cell in cells.items()]
+        return self.changes.rechunk().select("row", "id", raw_of(raws), *named)
+
     @cached_property
     def held_by(self) -> list[str]:
         """A sentence for each gate that holds the plan back: the number, the limit and what to type."""
-        is_cleared = [
-            pl.col("changed").struct.field(name)
-            & pl.col("before").struct.field(name).is_not_null()
-            & pl.col("after").struct.field(name).is_null()
-            & raw_cell(name, "after_raw").is_null()
-            for name in self.fields
-        ]
-        n_cleared = (
-            self.changes.select(pl.sum_horizontal([one.sum() for one in is_cleared])).item()
-            if len(self)
-            else 0
-        )
+        n_cleared = sum(self.changes.select(_is_cleared(name).sum()).item() for name in self.fields)
         writes_agent = self.shape.group == "agent" and self.shape.route == "metadata" and len(self) > 0
-        return held_by(self.gates, Facts(len(self), self.n_compared, n_cleared or 0, writes_agent))
+        return held_by(self.gates, Facts(len(self), self.n_compared, n_cleared, writes_agent))
 
     @cached_property
     def digest(self) -> str:
@@ -154,7 +154,7 @@ class Plan:
             batch_size=self.shape.ids_per_request,
             max_per_second=self.pace.max_per_second,
             max_at_once=self.pace.max_at_once,
-            expected_s=self.pace.expected_s(self.n_requests),
+            expected_s=self.pace.expected_s(self.n_requests, rows=len(self)),
             notes=tuple(self._notes()),
         )
 
@@ -215,7 +215,7 @@ class Plan:
             PlanError: the folder holds something, or can't be written.
         """
         paces = {name: dataclasses.asdict(getattr(self.target, name)) for name in ("api_pace", "data_pace")}
-        manifest = {**self._options(), **paces, "digest": self.digest}
+        manifest = {**self._options(), **paces, "notes": self.notes, "digest": self.digest}
         return write_folder(Path(folder), manifest, self._parts(), self.problems)
 
     def _parts(self) -> Iterator[pl.DataFrame]:
@@ -264,6 +264,7 @@ class Plan:
         yield from (f"Held by a gate. {sentence}" for sentence in self.held_by)
         if self.undoes:
             yield f"Takes back run {self.undoes}."
+        yield from self.notes
         if self.cannot_undo.height:
             yield f"{counted(self.cannot_undo.height, 'value')} can't be put back: see plan.cannot_undo."
         if self.shape.canary:
@@ -330,10 +331,7 @@ def plan_changes(
     _ensure_options(create=create, send=send, against=against)
     _ensure_numbers(batch_size=batch_size, planned_at=planned_at)
     known = ensure_frame(problems, PROBLEMS, "problems") if problems is not None else no_problems()
-    if create == "never":
-        unknown = changes.filter(action="create")
-        changes = changes.filter(action="update")
-        known = pl.concat([known, _not_in_pendo(unknown, mapping)])
+    changes, known = _without_creates(changes, known, mapping, create)
     shape = Shape(
         kind=mapping.kind,
         route=mapping.route,
@@ -356,6 +354,39 @@ def plan_changes(
         n_compared=n_compared,
         against=against,
     )
+
+
+def plan_again(
+    plan: Plan,
+    changes: pl.DataFrame,
+    /,
+    *,
+    problems: pl.DataFrame,
+    create: Literal["never", "unknown_ids"] | None = None,
+) -> Plan:
+    """Return *plan* with other *changes* and *problems*: the same place and options, of now and with a new nonce.
+
+    Args:
+        plan: gives all that shapes bytes and batches.
+        changes: CHANGES frame (n rows).
+        problems: PROBLEMS frame, in place of the plan's.
+        create: in place of the plan's; `never` turns ids that are to be created into problems.
+    """
+    creates = create or plan.shape.create
+    changes, problems = _without_creates(changes, problems, plan.mapping, creates)
+    fresh = {"nonce": secrets.token_hex(8), "planned_at": datetime.now(UTC)}
+    shape = dataclasses.replace(plan.shape, create=creates, **fresh)  # type: ignore[arg-type]
+    return dataclasses.replace(plan, shape=shape, changes=changes, problems=problems)
+
+
+def _without_creates(
+    changes: pl.DataFrame, problems: pl.DataFrame, mapping: Mapping, create: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return changes and problems; where creating is off, ids that Pendo does not know stand in the latter."""
+    if create != "never":
+        return changes, problems
+    unknown = changes.filter(action="create")
+    return changes.filter(action="update"), pl.concat([problems, _not_in_pendo(unknown, mapping)])
 
 
 def _ensure_options(*, create: str, send: str, against: str) -> None:
@@ -436,6 +467,12 @@ def changed(field: str) -> pl.Expr:
     return pl.col("changed").struct.field(field)
 
 
+def _is_cleared(field: str) -> pl.Expr:
+    was_there = before(field).is_not_null() | raw_cell(field, "before_raw").is_not_null()
+    is_there = after(field).is_not_null() | raw_cell(field, "after_raw").is_not_null()
+    return changed(field) & was_there & ~is_there
+
+
 def _curl_line(plan: Plan, path: str, body: str) -> str:
     if plan.shape.route == "webhook":
         url, key = f"{plan.target.data_url}{path.replace(MASK, '$PENDO_APP_KEY')}", ""
@@ -472,6 +509,7 @@ def _from_manifest(
         gates=Gates(**manifest["gates"]),
         n_compared=manifest["n_compared"],
         against=manifest["against"],
+        notes=tuple(manifest.get("notes", ())),
     )
 
 

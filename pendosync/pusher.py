@@ -77,6 +77,8 @@ class Pusher:
         self.error: PendosyncError | None = None
         self.on_move: Callable[[Progress], None] | None = None
         self._client = client
+        self._host: Literal["api", "data"] = "api" if plan.shape.route == "metadata" else "data"
+        self._pace = client.target.pace_of(plan.shape.route)
         self._journal = journal
         self._record = record
         self._remaining = remaining
@@ -104,7 +106,7 @@ class Pusher:
         now = self._ended_s or time.monotonic()
         is_over = self._ended_s is not None
         n_left = self.plan.n_requests - self._batches_done
-        expected, low, high = self._left_s(n_left)
+        expected, low, high = self._left_s(n_left, len(self.plan) - sum(self._counts.values()))
         return Progress(
             run_id=self._record.run_id,
             title=self.plan.title,
@@ -119,10 +121,11 @@ class Pusher:
             note=self._note,
             ids_per_s=None if is_over else self._meter.ids_per_s(now),
             left_range_s=None if is_over or low is None or high is None else (low, high),
+            held="" if is_over else self._client.pacing(self._host).note,
         )
 
-    def _left_s(self, n_batches: int) -> tuple[float | None, float | None, float | None]:
-        pace, measured = self.plan.pace.expected_s(n_batches), self._meter.left_s(n_batches)
+    def _left_s(self, n_batches: int, n_rows: int) -> tuple[float | None, float | None, float | None]:
+        pace, measured = self._pace.expected_s(n_batches, rows=n_rows), self._meter.left_s(n_batches)
         if measured is None:
             return pace, None, None
         expected, low, high = (max(pace or 0.0, one) for one in measured)
@@ -189,7 +192,7 @@ class Pusher:
         rest = iter([number for number in self._remaining.partial if number in step.batches])
         batches = self._batches(step)
         async with asyncio.TaskGroup() as workers:
-            for _ in range(min(self.plan.pace.max_at_once or step.n_batches, step.n_batches)):
+            for _ in range(min(self._pace.at_once, step.n_batches)):
                 workers.create_task(self._send_all(rest, batches))
 
     def _say(self, note: str) -> None:
@@ -262,6 +265,7 @@ class Pusher:
             result = await self._ask_in_parts(part, min(n_rows, self._cut_to or n_rows))
             self._record.record_rows(self._remaining.lines(number, first_row, n_rows, result))
             self._tally(first_row, n_rows, result)
+        self._record.record_rest(number)
         self._batches_done += 1
 
     async def _ask_in_parts(self, batch: Batch, size: int) -> BatchResult:
@@ -323,8 +327,9 @@ class Pusher:
             answer = await self._client.request(
                 batch.method,
                 batch.path,
-                host="api" if shape.route == "metadata" else "data",
+                host=self._host,
                 body=batch.body,
+                rows=len(batch.ids),
                 on_try=let_through,
                 never_again=(408,) if len(batch.ids) > 1 else (),
             )

@@ -18,9 +18,12 @@ from pendosync.errors import (
     UnreachableError,
 )
 from pendosync.regions import Target
+from pendosync.reports import duration
+from pendosync.retries import LONGEST_PAUSE_S
 
 Host = Literal["api", "data"]
 _SHOWN_PATH: Final = 120
+_DAY_S: Final = 86_400
 
 CALLED: Final = MappingProxyType(
     {"integration_key": "integration key", "app_key": "app API key", "track_secret": "track secret"}
@@ -36,6 +39,7 @@ class Ask:
     path: str
     host: Host
     body: bytes | None = field(repr=False)
+    rows: int = 0
 
     @property
     def secret(self) -> str:
@@ -118,8 +122,8 @@ _REFUSALS: Final = MappingProxyType(
 )
 
 
-def refused(ask: Ask, status: int, shown: str, tries: int, retry_after_s: float | None) -> RemoteError:
-    """Return the error for any other status than 2xx."""
+def refused(ask: Ask, status: int, shown: str, tries: int, asked_s: float | None) -> RemoteError:
+    """Return the error for any other status than 2xx; *asked_s* is the wait that Pendo asks for, however long."""
     kind: type[RemoteError] = RefusedError
     happened, hint = "refused", _REFUSALS.get(status, "what Pendo says of it is all there is to go by.")
     if status in (408, 409, 425, 429):
@@ -128,11 +132,17 @@ def refused(ask: Ask, status: int, shown: str, tries: int, retry_after_s: float 
         kind, happened, hint = BrokenError, "failed on", "try again in a while."
     elif not 400 <= status < 500:
         kind, happened = AnswerError, "gave no usual status to"
-    wait = f", and asks to wait {retry_after_s:g} s" if retry_after_s else ""
+    wait, then = _come_back(asked_s) if asked_s and kind.retryable else ("", "")
     return kind(
-        f"Pendo {happened} {ask} ({status}){_after(tries)}{quoted(shown)}{wait}. Expected a 2xx. Hint: {hint}",
+        f"Pendo {happened} {ask} ({status}){_after(tries)}{quoted(shown)}{wait}. Expected a 2xx. Hint: {then}{hint}",
         method=ask.method,
         path=ask.path,
         status=status,
-        retry_after_s=retry_after_s,
+        retry_after_s=None if asked_s is None else min(asked_s, LONGEST_PAUSE_S),
     )
+
+
+def _come_back(asked_s: float) -> tuple[str, str]:
+    """Return what Pendo asks for, and the hint that takes it up."""
+    when = f"in {duration(asked_s)}" if asked_s <= _DAY_S else "in more than a day"
+    return f", and asks to come back {when}", f"come back {when}; "

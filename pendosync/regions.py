@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -36,28 +37,61 @@ Source: Pendo's public pages and public clients, read 2026-11-23.
 """
 
 
+MOST_AT_ONCE: Final = 100
+"""Requests in flight where a pace sets no limit: each holds a connection, and a system may give a process 256 files."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How hard one host may be driven.
+    """How hard one host may be driven. None is unlimited, each for itself.
 
     Args:
-        max_per_second: requests started per second, retries included; None is unlimited.
-        max_at_once: requests in flight.
+        max_per_second: requests started per second, retries included.
+        max_at_once: requests in flight. Where unlimited, a client still opens at most 100 connections.
+        max_rows_per_second: records that the requests carry, per second.
+
+    Raises:
+        SettingsError: a number that can't be.
     """
 
     max_per_second: float | None
-    max_at_once: int
+    max_at_once: int | None
+    max_rows_per_second: float | None = None
 
     def __post_init__(self) -> None:
-        rate, most = self.max_per_second, self.max_at_once
-        if rate is not None and not (isinstance(rate, int | float) and rate > 0):
-            raise SettingsError.bad_value("max_per_second", self.max_per_second, "a number above 0, or None")
-        if not isinstance(most, int) or most < 1:
-            raise SettingsError.bad_value("max_at_once", self.max_at_once, "a whole number from 1 up")
+        for name in ("max_per_second", "max_rows_per_second"):
+            rate = getattr(self, name)
+            if rate is not None and not (isinstance(rate, int | float) and rate > 0):
+                raise SettingsError.bad_value(name, rate, "a number above 0, or None")
+        most = self.max_at_once
+        if most is not None and (not isinstance(most, int) or most < 1):
+            raise SettingsError.bad_value("max_at_once", most, "a whole number from 1 up, or None")
 
-    def expected_s(self, requests: int) -> float | None:
-        """Return the seconds that *requests* take at this pace, or None where the pace is unlimited."""
-        return None if self.max_per_second is None else requests / self.max_per_second
+    @property
+    def at_once(self) -> int:
+        """How many requests a client has in flight at most: `max_at_once`, or 100."""
+        return self.max_at_once or MOST_AT_ONCE
+
+    def expected_s(self, n_requests: int, rows: int = 0) -> float | None:
+        """Return the seconds that requests take at this pace, or None where the pace is unlimited.
+
+        Args:
+            n_requests: how many.
+            rows: records in all of them, evenly spread.
+
+        Example:
+            >>> Pace(5, 2).expected_s(100), Pace(5, 2, max_rows_per_second=1000).expected_s(100, rows=50_000)
+            (20.0, 50.0)
+        """
+        rates = [rate for rate in (self.max_per_second, self._batches_per_second(n_requests, rows)) if rate]
+        return n_requests / min(rates) if rates else None
+
+    def _batches_per_second(self, n_requests: int, rows: int) -> float | None:
+        """Return how many requests the row limit lets through: only whole ones fit into a second."""
+        if self.max_rows_per_second is None or not rows or not n_requests:
+            return None
+        fit = self.max_rows_per_second * n_requests / rows
+        return math.floor(fit) if fit > 1 else fit
 
 
 API_PACE: Final = Pace(max_per_second=5, max_at_once=2)
@@ -79,6 +113,10 @@ class Target:
     data_url: str
     api_pace: Pace = field(default=API_PACE, compare=False)
     data_pace: Pace = field(default=DATA_PACE, compare=False)
+
+    def pace_of(self, route: str) -> Pace:
+        """Return the pace of the host that a route goes to."""
+        return self.api_pace if route == "metadata" else self.data_pace
 
     def __str__(self) -> str:
         host = self.api_url.split("://", 1)[-1]

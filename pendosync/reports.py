@@ -48,7 +48,7 @@ class Summary:
     n_requests: int
     batch_size: int
     max_per_second: float | None
-    max_at_once: int
+    max_at_once: int | None
     expected_s: float | None
     notes: Sequence[str]
 
@@ -112,9 +112,8 @@ def _headline(summary: Summary) -> str:
 def _requests(summary: Summary) -> str:
     size = f" of at most {summary.batch_size:,}" if summary.batch_size > 1 else ""
     pace = "" if summary.max_per_second is None else f" at {summary.max_per_second:g}/s"
-    return (
-        f"{summary.n_requests:,}{size}, {duration(summary.expected_s)}{pace}, {summary.max_at_once} in flight"
-    )
+    flight = "" if summary.max_at_once is None else f", {summary.max_at_once} in flight"
+    return f"{summary.n_requests:,}{size}, {duration(summary.expected_s)}{pace}{flight}"
 
 
 def _pairs(counts: AbstractMapping[str, int]) -> str:

@@ -226,6 +226,18 @@ class RunRecord:
         with self._writing() as db:
             db.executemany(_PUT_LINE, lines)
 
+    def record_rest(self, batch: int) -> None:
+        """Write that each row of *batch* has a line of its own by now.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        with self._writing() as db:
+            db.execute(
+                "UPDATE batch SET state = 'done', status = COALESCE(status, 'unknown') WHERE batch = ?",
+                (batch,),
+            )
+
     def record_step(self, step: int) -> None:
         """Write that a canary step has passed, or has stopped the run: it is not read back again.
 
@@ -347,6 +359,31 @@ def ask(folder: Path, wish: Wish) -> None:
     """
     with told(folder), contextlib.closing(sqlite3.connect(folder / FILE, timeout=_LOCK_S)) as db, db:
         db.execute("UPDATE run SET wish = ?", (wish,))
+
+
+def settle(
+    run_id: str,
+    folder: Path,
+    *,
+    batches: Sequence[tuple[int, Status, str]],
+    rows: Sequence[tuple[int, int, Status, str]],
+) -> None:
+    """Write what became of whole batches (batch, status, reason) and of rows (row, batch, status, reason) of a run.
+
+    Raises:
+        HeldError: somebody pushes the run.
+        JournalError: it can't be written.
+    """
+    if is_held(folder):
+        with reading(folder) as db:
+            raise HeldError.held(run_id, _holder_in(db))
+    with told(folder), contextlib.closing(_connect(folder / FILE)) as db, db:
+        db.executemany("DELETE FROM exception WHERE batch = ?", [(batch,) for batch, _, _ in batches])
+        db.executemany(
+            "UPDATE batch SET state = 'done', status = ?, reason = ?, done_at = COALESCE(done_at, ?) WHERE batch = ?",
+            [(status, reason, now_ms(), batch) for batch, status, reason in batches],
+        )
+        db.executemany(_PUT_LINE, rows)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import contextlib
 import sys
 import threading
 import time
@@ -104,7 +105,8 @@ class Elsewhere:
         told = read_state(self._journal, self._run_id)
         is_paused = told.state == "running" and told.wish == "pause"
         ended_at = told.ended_at or now_ms()
-        left = self._plan.pace.expected_s(self._plan.n_requests - told.batches_done)
+        n_left = len(self._plan) - sum(told.counts.values())
+        left = self._plan.pace.expected_s(self._plan.n_requests - told.batches_done, rows=n_left)
         return Progress(
             run_id=self._run_id,
             title=self._plan.title,
@@ -292,9 +294,10 @@ def watch(run: Run, show: Callable[[Progress], None]) -> None:
     """Redraw a run that another process pushes, until it is over, from a thread of its own."""
 
     def redraw() -> None:
-        while not (now := run.progress).is_over:
+        with contextlib.suppress(PendosyncError):  # a journal that is gone: the last picture stays
+            while not (now := run.progress).is_over:
+                show(now)
+                time.sleep(_POLL_S)
             show(now)
-            time.sleep(_POLL_S)
-        show(now)
 
     threading.Thread(target=redraw, name="pendosync-watch", daemon=True).start()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, NoReturn
+from typing import Final, Literal, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
 from pendosync.errors import SettingsError
 from pendosync.regions import API_PACE, DATA_PACE, MASK, REGIONS, Pace, Target, hosts_of
+
+N = TypeVar("N", int, float)
 
 _WHERE: Final = {
     "integration_key": (
@@ -89,7 +92,7 @@ class Settings:
         app_key: for the webhook and the browser agent, in the URL.
         track_secret: for `/data/track` only, in a header.
         api_url, data_url: base URLs in place of the region's own; plain HTTP only to this machine.
-        api_pace, data_pace: requests per second and in flight, per host.
+        api_pace, data_pace: requests per second and in flight, and rows per second, per host.
         access: `read`, or `write` to push: whoever only looks can't write by mistake. The sandbox's are `write`.
 
     Raises:
@@ -124,6 +127,7 @@ class Settings:
         """Return the settings that the environment and `.env` hold; the environment wins.
 
         Never changes the environment. Without *path*, `.env` is searched from the working directory upward.
+        A limit of the pace that is `none` is unlimited; one that is left out is the careful default.
 
         Args:
             path: a `.env` file of your own.
@@ -227,17 +231,23 @@ def _checked_url(name: str, url: str) -> str:
 
 
 def _pace(values: AbstractMapping[str, str | None], prefix: str, default: Pace) -> Pace:
-    per_second, at_once = values.get(f"{prefix}_MAX_PER_SECOND"), values.get(f"{prefix}_MAX_AT_ONCE")
     return Pace(
-        max_per_second=_number(f"{prefix}_MAX_PER_SECOND", per_second, float)
-        if per_second
-        else default.max_per_second,
-        max_at_once=int(_number(f"{prefix}_MAX_AT_ONCE", at_once, int)) if at_once else default.max_at_once,
+        max_per_second=_limit(values, f"{prefix}_MAX_PER_SECOND", float, default.max_per_second),
+        max_at_once=_limit(values, f"{prefix}_MAX_AT_ONCE", int, default.max_at_once),
+        max_rows_per_second=_limit(
+            values, f"{prefix}_MAX_ROWS_PER_SECOND", float, default.max_rows_per_second
+        ),
     )
 
 
-def _number(name: str, text: str, kind: type[int] | type[float]) -> float:
+def _limit(
+    values: AbstractMapping[str, str | None], name: str, kind: Callable[[str], N], default: N | None
+) -> N | None:
+    """Return the number of that name; `none` is no limit, and nothing the default."""
+    text = (values.get(name) or "").strip()
+    if not text or text.lower() == "none":
+        return None if text else default
     try:
         return kind(text)
     except ValueError:
-        raise SettingsError.bad_value(name, text, "a number") from None
+        raise SettingsError.bad_value(name, text, "a number, or 'none' for no limit") from None

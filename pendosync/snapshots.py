@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from collections.abc import Mapping as AbstractMapping
+
 import polars as pl
 
-from pendosync.frames import CHANGE_COLUMNS, change_fields, raw_cell, raw_of
+from pendosync.frames import CHANGE_COLUMNS, cell_text, change_fields, raw_cell, raw_of
 from pendosync.journal import WRITTEN, Journal, derive_outcomes, may_be_written, read_plan, read_runs
 from pendosync.mapping import Mapping
 from pendosync.regions import Target
@@ -30,31 +33,9 @@ def read_snapshot(journal: Journal, mapping: Mapping, /, *, target: Target) -> p
 
     Cost: reads every run of that kind and place once.
     """
-    mine = read_runs(journal).filter(
-        kind=mapping.kind, group=mapping.group, route=mapping.route, api_url=target.api_url
-    )
-    pushed: dict[str, list[pl.DataFrame]] = {}
-    for run_id in mine["run_id"]:
-        plan = read_plan(journal, run_id)
-        told = derive_outcomes(journal, run_id, plan).select("status", "http_status")
-        touched = plan.changes.select(CHANGE_COLUMNS).hstack(
-            told.select(pl.col("status").is_in(WRITTEN).alias("sure"), may_be_written().alias("touched"))
-        )
-        for name in change_fields(touched):
-            if mapping.trait_of(name) is not None:
-                pushed.setdefault(name, []).append(_pushed_cells(touched.filter("touched"), name))
-    return _latest(pushed)
-
-
-def _pushed_cells(touched: pl.DataFrame, name: str) -> pl.DataFrame:
-    cells = touched.filter(pl.col("changed").struct.field(name))
-    value, raw = pl.col("after").struct.field(name).alias(name), raw_cell(name, "after_raw").alias("raw")
-    return cells.select("id", value, raw, "sure")
-
-
-def _latest(pushed: dict[str, list[pl.DataFrame]]) -> pl.DataFrame:
-    """Per field and id, the newest push wins; a cell that is not sure, or of an older type, is left out."""
-    columns = {name: _latest_cells(name, parts) for name, parts in pushed.items()}
+    columns = {
+        name: cells.drop("run_id") for name, cells in last_pushed(journal, mapping, target=target).items()
+    }
     ids = pl.concat(
         [pl.DataFrame(schema={"id": pl.String}), *(part.select("id") for part in columns.values())]
     )
@@ -66,13 +47,60 @@ def _latest(pushed: dict[str, list[pl.DataFrame]]) -> pl.DataFrame:
     return held.rechunk().select(row, "id", raw_of(raws), *columns)
 
 
-def _latest_cells(name: str, parts: list[pl.DataFrame]) -> pl.DataFrame:
-    dtype = parts[-1].schema[name]
-    told = [
-        part
-        if part.schema[name] == dtype
-        else part.with_columns(pl.lit(None, dtype=dtype).alias(name), sure=pl.lit(False))
-        for part in parts
-    ]
-    newest = pl.concat(told).unique("id", keep="last", maintain_order=True)
-    return newest.filter("sure").drop("sure")
+def last_pushed(journal: Journal, mapping: Mapping, /, *, target: Target) -> dict[str, pl.DataFrame]:
+    """Return what `read_snapshot` joins: per field a frame `id`, the field, `raw` and the `run_id` of its push."""
+    mine = read_runs(journal).filter(
+        kind=mapping.kind, group=mapping.group, route=mapping.route, api_url=target.api_url
+    )
+    pushed = pushed_cells(journal, mine["run_id"])
+    mapped = {name: cells for name, cells in pushed.items() if mapping.trait_of(name) is not None}
+    newest = {name: cells.unique("id", keep="last", maintain_order=True) for name, cells in mapped.items()}
+    return {name: cells.filter("is_sure").drop("is_sure") for name, cells in newest.items()}
+
+
+def pushed_cells(
+    journal: Journal, run_ids: Iterable[str], /, *, types: AbstractMapping[str, pl.DataType] | None = None
+) -> dict[str, pl.DataFrame]:
+    """Return what some runs wrote, or may have written, in their order.
+
+    Args:
+        journal: where they are written.
+        run_ids: which runs.
+        types: field → polars type, as its values are to come; by default the type of the latest run.
+
+    Returns:
+        Per field a frame `id`, the field, `raw`, `run_id` and `is_sure` (whether the outcome says that it was
+        written). A value of another type stands in `raw`, and is not sure.
+    """
+    parts: dict[str, list[pl.DataFrame]] = {}
+    for run_id in run_ids:
+        plan = read_plan(journal, run_id)
+        told = derive_outcomes(journal, run_id, plan).select("status", "http_status")
+        touched = plan.changes.select(CHANGE_COLUMNS).hstack(
+            told.select(
+                pl.col("status").is_in(WRITTEN).alias("is_sure"), may_be_written().alias("is_touched")
+            )
+        )
+        touched = touched.filter("is_touched").rechunk()
+        for name in change_fields(touched):
+            parts.setdefault(name, []).append(_cells_of(touched, name, run_id))
+    wanted = {name: (types or {}).get(name, found[-1].schema[name]) for name, found in parts.items()}
+    return {
+        name: pl.concat([_as_type(cells, name, wanted[name]) for cells in found])
+        for name, found in parts.items()
+    }
+
+
+def _cells_of(touched: pl.DataFrame, name: str, run_id: str) -> pl.DataFrame:
+    cells = touched.filter(pl.col("changed").struct.field(name))
+    value, raw = pl.col("after").struct.field(name).alias(name), raw_cell(name, "after_raw").alias("raw")
+    return cells.select("id", value, raw, pl.lit(run_id).alias("run_id"), "is_sure")
+
+
+def _as_type(cells: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.DataFrame:
+    held = cells.schema[name]
+    if held == dtype:
+        return cells
+    text = cell_text(pl.col(name), held, pl.col("raw")).alias("raw")
+    nothing = pl.lit(None, dtype=dtype).alias(name)
+    return cells.rechunk().with_columns(text, is_sure=pl.lit(False)).with_columns(nothing)

@@ -7,40 +7,37 @@ import hashlib
 import heapq
 import math
 import os
-import re
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 import httpx
 
+from pendosync.pacing import Limit, Pacing, Rate, Spent
 from pendosync.regions import Pace
-
-LONGEST_PAUSE_S: Final = 300.0
-"""A longer Retry-After is cut to this: nobody should wait for hours because of one header."""
+from pendosync.retries import retry_after_of
 
 ON_START: Final = "pendosync.on_start"
 """The request extension whose callable is called when a request is let through, just before it is handed over."""
 
-_MARGIN_S: Final = 0.005
-"""Added to the window, so that a thread which is preempted between being let through and sending breaks no limit."""
+ROWS: Final = "pendosync.rows"
+"""The request extension that says how many records a request carries."""
 
-_SLACK: Final = 0.01
-"""The schedule runs this share below the rate: room to make up for timers that wake late."""
+_TOO_MUCH: Final = (408, 429)
+"""Answers that lower the rate. Source: 408 is Pendo's word for a bulk write that ran too long (read 2026-11-23)."""
 
-_CATCH_UP_S: Final = 0.05
-"""Lateness the schedule makes up for, at least; one interval where that is longer."""
-
-_MOST_PER_SECOND: Final = 1_000_000
+_COME_BACK: Final = (429, 503)
+"""Answers whose `Retry-After` is meant for everyone."""
 
 _TINY_S: Final = 1e-6
 """A wait as short as rounding: not waited for, as a clock might not move by so little."""
+
+_MOST_LEAD_S: Final = 0.1
+"""What is called at a start may begin this much ahead of it, at most."""
 
 
 class Clock(Protocol):
@@ -105,7 +102,7 @@ class FakeClock:
 
 
 class _Waiter:
-    """One who waits for a place in flight, on whichever loop."""
+    """One who waits for the turn, on whichever loop."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -114,7 +111,12 @@ class _Waiter:
     def tell(self) -> bool:
         """Say that the turn has come; return False where its loop is gone."""
         try:
-            self.loop.call_soon_threadsafe(self._wake)
+            if (
+                _running_loop() is self.loop
+            ):  # no other thread to wake: nothing that could cost a start its time
+                self._wake()
+            else:
+                self.loop.call_soon_threadsafe(self._wake)
         except RuntimeError:
             return False
         return True
@@ -124,16 +126,31 @@ class _Waiter:
             self.turn.set_result(None)
 
 
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 class Throttle:
     """Lets requests start at a pace, whichever thread and event loop they come from.
 
-    Starts are spread evenly by a schedule that makes up for a late timer by about one interval. The hard bound is a
-    log of the actual starts: no one-second window (its end excluded) ever holds more than `max_per_second` of them,
-    rounded up where that is no whole number; below one a second, they lie at least 1/rate seconds apart. In the long
-    run at least 98 % of the rate is used. First come, first served, up to those who are in flight together.
+    One at a time has the turn: it waits until a place is free and its start breaks no limit, starts, and hands the turn
+    on. So it is first come, first served, whatever each carries.
+
+    No one-second window (its end excluded) ever holds more starts than `max_per_second`, rounded up where that is no
+    whole number; below one a second, they lie at least 1/rate seconds apart. Nor does it hold more rows than
+    `max_rows_per_second`, save for a request that alone has more: that one has rows/limit seconds for itself. In the
+    long run at least 98 % of the rate is used. Of the row limit that is so for batches that divide it without a rest
+    (of 1,000 a second: 1,000, 500, 250, 200 …), that are larger than it, or at most a hundredth of it; others use
+    floor(limit / batch) batches a second: 600 rows of 1,000 with batches of 600.
+
+    Refusals lower the rate for all and success raises it again, see `Rate`. Only monotonic time counts: a change of the
+    day's time moves no start.
 
     Args:
-        pace: starts per second (None is unlimited) and how many in flight.
+        pace: starts and rows per second, and how many in flight; None is unlimited.
         clock: what waits.
 
     Source: measured on a limit of 20 a second, spacing alone lets 21 through, with the log it is 20.
@@ -143,25 +160,33 @@ class Throttle:
         self._clock = clock or RealClock()
         self._lock = threading.Lock()  # never held while waiting
         self._waiting: deque[_Waiter] = deque()
+        self._is_turn_taken = False
         self._in_flight = 0
         self._paused_until = -math.inf
-        self._scheduled = -math.inf
-        self._starts: deque[float] = deque()
+        self._lead_s = 0.0
+        self._rate = Rate()
+        self._starts, self._rows = Limit(), Limit()
         self.set_pace(pace)
 
     @property
     def pace(self) -> Pace:
-        """The pace that holds now."""
+        """The pace that was set last."""
         return self._pace
 
+    @property
+    def pacing(self) -> Pacing:
+        """How things stand at this moment; from any thread."""
+        with self._lock:
+            pause_s = max(self._paused_until - self._clock.now(), 0.0)
+            return Pacing(self._rate.per_second, self._rate.max_per_second, pause_s, self._in_flight)
+
     def set_pace(self, pace: Pace) -> None:
-        """Keep another pace from now on, for all who share this throttle."""
-        rate = min(pace.max_per_second or _MOST_PER_SECOND, _MOST_PER_SECOND)
+        """Keep another pace from now on, for all who share this throttle. A lowered rate is not raised by it."""
         with self._lock:
             self._pace = pace
-            self._interval_s = (1 + _SLACK) / rate
-            self._window_s = max(1.0, 1 / rate) + _MARGIN_S
-            self._starts = deque(self._starts, maxlen=math.ceil(rate))
+            self._rate.set(pace.max_per_second)
+            self._starts.per_second = self._rate.per_second
+            self._rows.per_second = pace.max_rows_per_second
             self._hand_on()
 
     def pause(self, seconds: float) -> None:
@@ -169,18 +194,39 @@ class Throttle:
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock.now() + seconds)
 
-    async def acquire(self) -> None:
-        """Return when one request may start; each needs its `release`.
+    def lower(self, started_s: float) -> None:
+        """Halve the rate for all, as a request that started then was too much; once for what was in flight together."""
+        with self._lock:
+            now = self._clock.now()
+            self._rate.lower(started_s, now, self._starts.measured(now))
+            self._starts.per_second = self._rate.per_second
 
-        Cancelling the wait gives back what was held and takes nobody's turn.
+    def lift(self, started_s: float) -> None:
+        """Raise a lowered rate by a step, as a request that started then was answered well; one step a second."""
+        with self._lock:
+            self._rate.lift(started_s, self._clock.now())
+            self._starts.per_second = self._rate.per_second
+
+    async def acquire(self, rows: int = 0, on_start: Callable[[], None] | None = None) -> float:
+        """Return when one request may start, and its time; each needs its `release`.
+
+        Cancelling the wait takes nobody's turn. *on_start* is called at the last moment, while nobody else may start;
+        what it raises stops the start. The time it takes is not lost to the rate: it is called that much ahead, up to a
+        tenth of a second.
+
+        Args:
+            rows: records that the request carries.
+            on_start: what is to be done before it may be handed over.
         """
-        await self._take_place()
+        await self._take_turn()
         try:
-            while (wait_s := self._start()) > 0:
-                await self._clock.sleep(wait_s)
-        except BaseException:
-            self.release()
-            raise
+            if on_start is not None:
+                await self._wait(rows, early_s=self._lead_s)
+                self._call(on_start)
+            await self._wait(rows)
+            return self._start(rows)
+        finally:
+            self._pass_turn()
 
     def release(self) -> None:
         """Say that one request is over."""
@@ -188,11 +234,13 @@ class Throttle:
             self._in_flight -= 1
             self._hand_on()
 
-    async def _take_place(self) -> None:
-        waiter = _Waiter()
+    async def _take_turn(self) -> None:
         with self._lock:
+            if self._is_turn_free():  # then nobody waits
+                self._is_turn_taken = True
+                return
+            waiter = _Waiter()
             self._waiting.append(waiter)
-            self._hand_on()
         try:
             await waiter.turn
         except BaseException:
@@ -204,30 +252,50 @@ class Throttle:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
                 return
-        self.release()
+        self._pass_turn()
+
+    def _pass_turn(self) -> None:
+        with self._lock:
+            self._is_turn_taken = False
+            self._hand_on()
 
     def _hand_on(self) -> None:
-        """Give free places to those who wait longest. The lock is held."""
-        while self._waiting and self._in_flight < self._pace.max_at_once:
-            self._in_flight += self._waiting.popleft().tell()
+        """Give a free turn to who waits longest. The lock is held."""
+        while self._waiting and self._is_turn_free():
+            self._is_turn_taken = self._waiting.popleft().tell()
 
-    def _start(self) -> float:
-        """Record a start and return 0, or return how long to wait before asking again."""
+    def _is_turn_free(self) -> bool:
+        most = self._pace.max_at_once
+        return not self._is_turn_taken and (most is None or self._in_flight < most)
+
+    async def _wait(self, rows: int, early_s: float = 0.0) -> None:
+        while (wait_s := self._wait_s(rows) - early_s) > _TINY_S:
+            await self._clock.sleep(wait_s)
+
+    def _wait_s(self, rows: int) -> float:
+        with self._lock:
+            earliest = max(self._paused_until, self._starts.earliest(1), self._rows.earliest(rows))
+            return earliest - self._clock.now()
+
+    def _call(self, on_start: Callable[[], None]) -> None:
+        began = self._clock.now()
+        on_start()
+        self._lead_s = min(self._clock.now() - began, _MOST_LEAD_S)
+
+    def _start(self, rows: int) -> float:
         with self._lock:
             now = self._clock.now()
-            wait_s = max(self._paused_until, self._earliest()) - now
-            if wait_s > _TINY_S:
-                return wait_s
-            self._starts.append(now)
-            is_late = now - self._scheduled <= max(self._interval_s, _CATCH_UP_S)
-            self._scheduled = (self._scheduled if is_late else now) + self._interval_s
-            return 0.0
+            self._in_flight += 1
+            spent = (self._starts.spend(1, now), self._rows.spend(rows, now))
+        asyncio.get_running_loop().call_soon(self._put_off, spent)
+        return now
 
-    def _earliest(self) -> float:
-        if self._pace.max_per_second is None:
-            return -math.inf
-        is_full = len(self._starts) == self._starts.maxlen
-        return max(self._scheduled, self._starts[0] + self._window_s if is_full else -math.inf)
+    def _put_off(self, spent: Iterable[Spent]) -> None:
+        """Take this moment, when it has been handed over, for the start: whatever held up this thread, no limit breaks."""
+        with self._lock:
+            now = self._clock.now()
+            for one in spent:
+                one.came_s = now
 
 
 _shared: WeakValueDictionary[tuple[str, str, Clock], Throttle] = WeakValueDictionary()
@@ -243,7 +311,7 @@ def throttle_for(host: str, key: str, pace: Pace, clock: Clock | None = None) ->
     Args:
         host: name and port.
         key: the secret that the requests carry.
-        pace: starts per second and how many in flight.
+        pace: starts and rows per second, and how many in flight.
         clock: what waits; clocks that are not equal share nothing.
     """
     clock = clock or RealClock()
@@ -270,7 +338,8 @@ if hasattr(os, "register_at_fork"):
 class ThrottledTransport(httpx.AsyncBaseTransport):
     """Hands requests to *inner* at the throttle's pace; a place is free again once the answer's body is closed.
 
-    A 429 or 503 with `Retry-After` holds back everyone who shares the throttle.
+    A 429 or 503 with `Retry-After` holds back everyone who shares the throttle, a 429 or 408 lowers their rate, and a
+    2xx raises it again.
 
     Args:
         inner: what sends.
@@ -285,19 +354,26 @@ class ThrottledTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Wait for a start, send, and give the answer with a stream that frees the place."""
-        await self._throttle.acquire()
+        marks = request.extensions
+        started_s = await self._throttle.acquire(marks.get(ROWS, 0), marks.get(ON_START))
         try:
-            on_start: Callable[[], None] | None = request.extensions.get(ON_START)
-            if on_start is not None:
-                on_start()
-            return self._with_place(await self._inner.handle_async_request(request))
+            response = await self._inner.handle_async_request(request)
+            self._heed(response, started_s)
+            return self._with_place(response)
         except BaseException:
             self._throttle.release()
             raise
 
-    def _with_place(self, response: httpx.Response) -> httpx.Response:
-        if response.status_code in (429, 503) and (pause_s := retry_after_of(response)):
+    def _heed(self, response: httpx.Response, started_s: float) -> None:
+        status = response.status_code
+        if status in _COME_BACK and (pause_s := retry_after_of(response.headers)):
             self._throttle.pause(pause_s)
+        if status in _TOO_MUCH:
+            self._throttle.lower(started_s)
+        elif response.is_success:
+            self._throttle.lift(started_s)
+
+    def _with_place(self, response: httpx.Response) -> httpx.Response:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         return httpx.Response(
             response.status_code,
@@ -327,39 +403,3 @@ class _PlaceStream(httpx.AsyncByteStream):
         finally:
             if release is not None:
                 release()
-
-
-def retry_after_of(response: httpx.Response) -> float | None:
-    """Return the seconds that an answer asks to wait, or None. A date is read against the answer's own `Date`."""
-    text = response.headers.get("retry-after")
-    if text is None:
-        return None
-    return parse_retry_after(text, _date_of(response.headers.get("date", "")) or datetime.now(UTC))
-
-
-def parse_retry_after(text: str, now: datetime) -> float | None:
-    """Return the seconds that a `Retry-After` asks for, at most 300, or None where it can't be read.
-
-    Args:
-        text: seconds, or an HTTP date; one that has passed gives 0.
-        now: the time against which a date is read, with its zone.
-
-    Source: RFC 9110, section 10.2.3.
-
-    Example:
-        >>> parse_retry_after("30", datetime.now(UTC)), parse_retry_after("soon", datetime.now(UTC))
-        (30.0, None)
-    """
-    text = text.strip()
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        return min(float(text), LONGEST_PAUSE_S)
-    date = _date_of(text)
-    return None if date is None else min(max((date - now).total_seconds(), 0.0), LONGEST_PAUSE_S)
-
-
-def _date_of(text: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)

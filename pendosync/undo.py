@@ -3,54 +3,108 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Final, Literal
 
 import polars as pl
 
 from pendosync.checks import no_problems, row_problems
+from pendosync.client import Client
+from pendosync.comparison import (
+    cell_problems,
+    compare_held,
+    gone_ids,
+    held_cells,
+    other_cells,
+    rebase_changes,
+    shown,
+)
 from pendosync.errors import MappingError
 from pendosync.frames import CHANGE_COLUMNS, change_fields, raw_cell, raw_of, struct_of
-from pendosync.journal import Journal, derive_outcomes, may_be_written, read_plan
+from pendosync.journal import Journal, derive_outcomes, may_be_written, read_plan, read_runs
 from pendosync.plans import Plan, plan_changes
+from pendosync.remote import fetch_held
+from pendosync.snapshots import pushed_cells
+
+_UNREAD: Final = (
+    "Pendo was not read: it is taken to hold what this journal last pushed. What others changed since shows with "
+    "plan_undo(…, client=client)."
+)
+_KNOWN: Final = "\0known"
+_RETURNS: Final = "\0returns"
 
 
-def plan_undo(journal: Journal, run_id: str, /, *, absent: Literal["leave", "null"] = "leave") -> Plan:
-    """Return the plan that puts back the values that stood before a run. Touches no network.
+def plan_undo(
+    journal: Journal,
+    run_id: str,
+    /,
+    *,
+    client: Client | None = None,
+    absent: Literal["leave", "null"] = "leave",
+    theirs: Literal["leave", "overwrite"] = "leave",
+) -> Plan:
+    """Return the plan that puts back the values that stood before a run. Writes nothing.
 
     Takes back each id whose outcome says that it was written, or that it may have been, so far as the run has come.
-    Values of another type than their field's go back as they were, in the last batches, with a warning each. What was
-    not there before can't be taken away: `plan.cannot_undo` lists it.
+    `plan.problems` lists what stays out or needs a look: values that somebody changed after the push are left alone
+    (`changed_since`); those that are as before already have nothing to go back to (`already_held`; a read right after
+    the push may lag); values of another type than their field's go back as they were, in the last batches
+    (`goes_back_raw`); and what was not there before can't be taken away (`plan.cannot_undo`).
 
     Args:
         journal: where the run is written.
         run_id: which run.
+        client: reads what Pendo holds now. Without one, later runs of this journal count as all that happened since,
+            and the plan's notes say so.
         absent: values that were absent before are left as pushed (`leave`), or become null (`null`).
+        theirs: values that somebody changed after the push are left as they are (`leave`), or go back all the same
+            (`overwrite`).
 
     Returns:
-        A plan: previewed, dry-run and pushed like any other; `undoes` names the run.
+        A plan: previewed, dry-run and pushed like any other; `undoes` names the run. Its `before` is what Pendo holds
+        now, so that it can be undone itself.
 
     Raises:
         JournalError: no such run.
-        PlanError: its plan was altered.
-        MappingError: *absent* is none of its choices.
+        PlanError: its plan was altered, or *client* goes to another target.
+        MappingError: *absent* or *theirs* is none of its choices.
+        RemoteError: Pendo can't be read.
 
+    Cost: with a client one request an id up to 200 ids, above that all that Pendo holds, by pages of 100,000; without
+    one, reads each later run of the same kind and place.
     Source: Pendo has no call that removes a value, and bulk delete marks ids for good (read 2026-11-23).
     """
-    if absent not in ("leave", "null"):
-        raise MappingError.bad_choice("absent", absent, ("leave", "null"))
+    for name, value, choices in (
+        ("absent", absent, ("leave", "null")),
+        ("theirs", theirs, ("leave", "overwrite")),
+    ):
+        if value not in choices:
+            raise MappingError.bad_choice(name, value, choices)
     pushed = read_plan(journal, run_id)
-    fields = change_fields(pushed.changes)
     touched = _touched(journal, run_id, pushed)
-    back = _reversed(touched, fields, absent)
-    problems = pl.concat([_cannot_undo(touched, fields, absent), _goes_back_raw(back, fields)])
+    held = (
+        fetch_held(client, pushed, ids=touched["id"])
+        if client is not None
+        else _held_by_journal(journal, run_id, touched)
+    )
+    judged = _judged(touched, held, theirs)
+    back = _reversed(judged, held, absent)
+    lines = [
+        _not_in_pendo(touched, held, pushed.shape.kind),
+        *([_changed_since(touched, held)] if theirs == "leave" else []),
+        _already_back(touched, held, was_read=client is not None),
+        _cannot_undo(judged, absent),
+        _goes_back_raw(back),
+    ]
     undo = plan_changes(
         back,
         mapping=pushed.mapping,
         target=pushed.target,
-        problems=problems,
+        problems=pl.concat(lines),
         batch_size=pushed.shape.batch_size,
+        gates=pushed.gates,
+        n_compared=pushed.n_compared,
     )
-    return dataclasses.replace(undo, undoes=run_id)
+    return dataclasses.replace(undo, undoes=run_id, notes=() if client is not None else (_UNREAD,))
 
 
 def _touched(journal: Journal, run_id: str, pushed: Plan) -> pl.DataFrame:
@@ -60,66 +114,136 @@ def _touched(journal: Journal, run_id: str, pushed: Plan) -> pl.DataFrame:
     return touched.drop("status", "http_status").rechunk()
 
 
+def _held_by_journal(journal: Journal, run_id: str, touched: pl.DataFrame) -> pl.DataFrame:
+    """Return VALUES that Pendo holds as far as the journal knows: what the run pushed, then what later ones did."""
+    types = dict(touched.schema["after"])  # type: ignore[call-overload]
+    later = pushed_cells(journal, _later_runs(journal, run_id), types=types)
+    held = touched.select("row", "id", "after", "after_raw")
+    for name in types:
+        own, own_raw = pl.col("after").struct.field(name), raw_cell(name, "after_raw")
+        held = held.with_columns(own.alias(name), own_raw.alias(f"\0raw {name}"))
+        if name in later:
+            held = _overlaid(held, _sure_enough(later[name], touched, name), name)
+    raws = [(name, pl.col(f"\0raw {name}")) for name in types]
+    return held.rechunk().select("row", "id", raw_of(raws).alias("raw"), *types)
+
+
+def _later_runs(journal: Journal, run_id: str) -> list[str]:
+    runs = read_runs(journal)
+    mine = runs.row(by_predicate=pl.col("run_id") == run_id, named=True)
+    same = runs.filter(kind=mine["kind"], group=mine["group"], api_url=mine["api_url"])["run_id"].to_list()
+    return same[same.index(run_id) + 1 :]
+
+
+def _sure_enough(cells: pl.DataFrame, touched: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Return the newest of *cells* per id. What may not be written counts only where it would be somebody else's."""
+    own = touched.select(
+        "id",
+        *(pl.col(what).struct.field(name).alias(f"\0{what}") for what in ("before", "after")),
+        *(raw_cell(name, f"{what}_raw").alias(f"\0{what} raw") for what in ("before", "after")),
+    )
+    joined = cells.join(own, on="id", maintain_order="left")
+    is_own = pl.any_horizontal(
+        pl.col(name).eq_missing(pl.col(f"\0{what}")) & pl.col("raw").eq_missing(pl.col(f"\0{what} raw"))
+        for what in ("before", "after")
+    )
+    newest = joined.filter(pl.col("is_sure") | ~is_own).unique("id", keep="last", maintain_order=True)
+    return newest.select(
+        "id", pl.col(name).alias("\0later"), pl.col("raw").alias("\0later raw"), is_later=True
+    )
+
+
+def _overlaid(held: pl.DataFrame, newest: pl.DataFrame, name: str) -> pl.DataFrame:
+    joined = held.join(newest, on="id", how="left", maintain_order="left").rechunk()
+    is_later = pl.col("is_later").fill_null(False)
+    cells = [
+        pl.when(is_later).then(pl.col(later)).otherwise(pl.col(column)).alias(column)
+        for column, later in ((name, "\0later"), (f"\0raw {name}", "\0later raw"))
+    ]
+    return joined.with_columns(cells).drop(newest.columns[1:])
+
+
+def _judged(touched: pl.DataFrame, held: pl.DataFrame, theirs: str) -> pl.DataFrame:
+    """Return *touched* with what of it is to return: cells that are held as pushed, or as somebody else has them."""
+    told = compare_held(touched, held)
+    ours = ["after", "other"] if theirs == "overwrite" else ["after"]
+    cell = {name: pl.col("cells").struct.field(name).cast(pl.String) for name in change_fields(touched)}
+    returns = {name: code.is_in(ours).fill_null(False) for name, code in cell.items()}
+    return touched.hstack(told.select(pl.col("is_known").alias(_KNOWN), struct_of(returns).alias(_RETURNS)))
+
+
+def _returns(name: str) -> pl.Expr:
+    return pl.col(_RETURNS).struct.field(name)
+
+
 def _had_value(name: str) -> pl.Expr:
     return pl.col("before").struct.field(name).is_not_null() | raw_cell(name, "before_raw").is_not_null()
 
 
-def _reversed(touched: pl.DataFrame, fields: list[str], absent: str) -> pl.DataFrame:
-    was_changed = {name: pl.col("changed").struct.field(name) for name in fields}
-    goes_back = {
-        name: expr & _had_value(name) if absent == "leave" else expr for name, expr in was_changed.items()
+def _reversed(judged: pl.DataFrame, held: pl.DataFrame, absent: str) -> pl.DataFrame:
+    """Return the CHANGES that put back what is to return, on what is held now."""
+    fields = change_fields(judged)
+    goes = {
+        name: _returns(name) & _had_value(name) if absent == "leave" else _returns(name) for name in fields
     }
-    before = {name: pl.col("before").struct.field(name) for name in fields}
-    after = {name: pl.col("after").struct.field(name) for name in fields}
-    raws = [
-        (
-            name,
-            pl.when(goes_back[name])
-            .then(raw_cell(name, "before_raw"))
-            .otherwise(raw_cell(name, "after_raw")),
-        )
-        for name in fields
-    ]
-    back = touched.select(
+    back = judged.select(
         "row",
         "id",
         pl.lit("update").alias("action"),
-        struct_of(goes_back).alias("changed"),
+        struct_of(goes).alias("changed"),
         pl.col("after").alias("before"),
-        struct_of({n: pl.when(goes_back[n]).then(before[n]).otherwise(after[n]) for n in fields}).alias(
-            "after"
-        ),
+        pl.col("before").alias("after"),
         pl.col("after_raw").alias("before_raw"),
-        raw_of(raws).alias("after_raw"),
+        pl.col("before_raw").alias("after_raw"),
     )
-    goes = back.filter(pl.any_horizontal([pl.col("changed").struct.field(name) for name in fields]))
     # Pendo may refuse a record with a cell of another type: such records come last, away from the others
-    return goes.sort(pl.col("after_raw").is_not_null(), maintain_order=True)
+    return rebase_changes(back, held).sort(pl.col("after_raw").is_not_null(), maintain_order=True)
 
 
-def _goes_back_raw(back: pl.DataFrame, fields: list[str]) -> pl.DataFrame:
-    """Return a warning for each value that goes back as another type than its field's."""
-    lines = [no_problems()]
-    for name in fields:
-        raw = pl.when(pl.col("changed").struct.field(name)).then(raw_cell(name, "after_raw"))
-        cells = back.select("row", "id", cell=raw).drop_nulls("cell")
-        told = pl.format(
-            "{} goes back, which is not of the field's type; Pendo may refuse the record", "cell"
-        )
-        lines.append(row_problems(cells, told, rule="goes_back_raw", severity="warn", field=name))
-    return pl.concat(lines)
+def _not_in_pendo(touched: pl.DataFrame, held: pl.DataFrame, kind: str) -> pl.DataFrame:
+    reason = f"Pendo does not know this {kind} any more; there is nothing to put back"
+    return row_problems(gone_ids(touched, held), reason, rule="not_in_pendo", severity="block_row")
 
 
-def _cannot_undo(touched: pl.DataFrame, fields: list[str], absent: str) -> pl.DataFrame:
-    created = touched.filter(action="create")
+def _changed_since(touched: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """Return a warning for each value that is neither as pushed nor as it was before."""
+    told = pl.format("{} was pushed and {} is held now; it is left alone", shown("after"), shown("held"))
+    choice = pl.format(" (plan_undo(…, theirs='overwrite') puts {} back)", shown("before"))
+    has_before = pl.col("before").is_not_null()
+    reason = pl.concat_str(told, pl.when(has_before).then(choice).otherwise(pl.lit("")))
+    return cell_problems(other_cells(touched, held), reason, rule="changed_since", severity="warn")
+
+
+def _already_back(touched: pl.DataFrame, held: pl.DataFrame, *, was_read: bool) -> pl.DataFrame:
+    lag = "Pendo shows what was there before; if nobody put it back, the read lags behind the push: undo again later"
+    reason = lag if was_read else "a later run put back what was there before"
+    cells = held_cells(touched, held, what="before")
+    return cell_problems(cells, reason, rule="already_held", severity="warn")
+
+
+def _cannot_undo(judged: pl.DataFrame, absent: str) -> pl.DataFrame:
+    created = judged.filter((pl.col("action") == "create") & pl.col(_KNOWN))
     lines = [
         row_problems(
             created, "the run created this id; Pendo can't un-create it", rule="cannot_undo", severity="warn"
         )
     ]
-    reason = "there was no value before; it is left as pushed (plan_undo(…, absent='null') sends null)"
+    reason = "there was no value before; it is left as it is (plan_undo(…, absent='null') sends null)"
     if absent == "leave":
-        for name in fields:
-            new = touched.filter(pl.col("changed").struct.field(name) & ~_had_value(name))
+        for name in change_fields(judged):
+            new = judged.filter(_returns(name) & ~_had_value(name))
             lines.append(row_problems(new, reason, rule="cannot_undo", severity="warn", field=name))
+    return pl.concat(lines)
+
+
+def _goes_back_raw(back: pl.DataFrame) -> pl.DataFrame:
+    """Return a warning for each value that goes back as another type than its field's."""
+    lines = [no_problems()]
+    for name in change_fields(back):
+        raw = pl.when(pl.col("changed").struct.field(name)).then(raw_cell(name, "after_raw"))
+        cells = back.rechunk().select("row", "id", cell=raw).drop_nulls("cell")
+        told = pl.format(
+            "{} goes back, which is not of the field's type; Pendo may refuse the record", "cell"
+        )
+        lines.append(row_problems(cells, told, rule="goes_back_raw", severity="warn", field=name))
     return pl.concat(lines)

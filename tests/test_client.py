@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pendosync.client import ERROR_OF, Answer, Client, Retry, _error_of, _proxy_of, open_client
+from pendosync.client import ERROR_OF, Answer, Client, _error_of, _proxy_of, open_client
 from pendosync.errors import (
     AnswerError,
     BrokenError,
@@ -35,7 +35,9 @@ from pendosync.errors import (
     SettingsError,
     UnreachableError,
 )
-from pendosync.regions import MASK, Pace
+from pendosync.pacing import Pacing
+from pendosync.regions import MASK, MOST_AT_ONCE, Pace
+from pendosync.retries import Retry
 from pendosync.sandbox import Sandbox
 from pendosync.settings import Settings
 from pendosync.throttle import FakeClock
@@ -409,7 +411,7 @@ def test_retry_after_is_waited_for() -> None:
     respond, at, clock = failing(1, 429, **{"Retry-After": "40"})
     with a_client(respond, clock=clock) as client:
         ask(client)
-    assert 40 <= at[1] - at[0] < 40.1
+    assert 40 <= at[1] - at[0] < 40.6
 
 
 def test_a_retry_after_beyond_the_total_ends_the_tries() -> None:
@@ -417,6 +419,74 @@ def test_a_retry_after_beyond_the_total_ends_the_tries() -> None:
     with a_client(respond, clock=clock) as client, pytest.raises(BusyError) as caught:
         ask(client)
     assert (len(at), caught.value.retry_after_s) == (1, 300)
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 503])
+def test_retry_after_holds_back_the_retry(status: int) -> None:
+    respond, at, clock = failing(2, status, **{"Retry-After": "20"})
+    with a_client(respond, clock=clock) as client:
+        ask(client)
+    assert all(20 <= later - earlier < 21.1 for earlier, later in pairwise(at))
+    assert len(at) == 3
+
+
+@pytest.mark.parametrize("absurd", ["never", "-5", "1e12", "", "Thu, 01 Jan 1970 00:00:00 GMT", "nan"])
+def test_an_absurd_retry_after_is_none(absurd: str) -> None:
+    respond, at, clock = failing(1, 429, **{"Retry-After": absurd})
+    with a_client(respond, clock=clock) as client:
+        ask(client)
+    assert at[1] - at[0] < 1
+
+
+@pytest.mark.parametrize(
+    ("absurd", "when"),
+    [
+        ("1000000000000", "in more than a day"),
+        ("Sat, 01 Jan 2400 00:00:00 GMT", "in more than a day"),
+        ("999", "in 17 min"),
+        ("130", "in 2 min"),
+    ],
+)
+def test_who_is_told_to_come_back_later_than_it_waits_gives_up_at_once(absurd: str, when: str) -> None:
+    respond, at, clock = failing(9, 429, **{"Retry-After": absurd})
+    with a_client(respond, clock=clock) as client, pytest.raises(BusyError) as caught:
+        ask(client)
+    assert (len(at), clock.now()) == (1, 0)
+    assert f"and asks to come back {when}" in str(caught.value)
+    assert f"Hint: come back {when}; " in str(caught.value)
+    assert three_beats(caught.value)
+
+
+@pytest.mark.parametrize(
+    "retry", [Retry(attempts=99), Retry(attempts=99, total_s=20), Retry(attempts=3, total_s=1e9)]
+)
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "7"}])
+def test_neither_the_tries_nor_the_time_is_overrun(retry: Retry, headers: dict[str, str]) -> None:
+    respond, at, clock = failing(999, 503, **headers)
+    with a_client(respond, clock=clock, retry=retry) as client, pytest.raises(BrokenError):
+        ask(client)
+    assert len(at) <= retry.attempts
+    assert at[-1] - at[0] <= retry.total_s
+    assert len(at) == retry.attempts or at[-1] - at[0] > retry.total_s - retry.cap_s - 7
+
+
+@pytest.mark.parametrize("calls_before", [0, 1])
+def test_which_statuses_are_tried_again(calls_before: int) -> None:
+    tries = dict.fromkeys(range(400, 600), 0)
+    for status in tries:
+        respond, at, clock = failing(calls_before + 9, status)
+        answers: list[Respond] = [lambda _: httpx.Response(200)] * calls_before
+        with a_client(
+            lambda request, left=answers, then=respond: (left.pop() if left else then)(request), clock=clock
+        ) as client:
+            for _ in range(calls_before):
+                ask(client)
+            with pytest.raises(RemoteError):
+                ask(client, "POST")
+        tries[status] = len(at)
+    again = {status for status, n in tries.items() if n > 1}
+    assert again == {408, 409, 425, 429, *range(500, 600)}
+    assert set(tries.values()) == {1, Retry().attempts}
 
 
 def test_a_try_that_is_stopped_sends_nothing() -> None:
@@ -512,6 +582,48 @@ def test_clients_of_one_key_share_the_pace() -> None:
     assert [round(one, 1) for one in at] == [0, 0.5, 1.0, 1.5]
 
 
+def test_rows_count_against_the_pace() -> None:
+    respond, at, clock = failing(1, 503)
+    with open_client(
+        settings(api_pace=Pace(None, None, 1000)), clock=clock, transport=httpx.MockTransport(respond),
+        retry=Retry(base_s=0),
+    ) as client:  # fmt: skip
+        for rows in (1000, 500, 500, 0, 100):
+            ask(client, rows=rows)
+    assert [round(one, 1) for one in at] == [0, 1.0, 2.0, 2.5, 2.5, 3.0]
+
+
+def test_where_the_pace_sets_no_limit_the_connections_do() -> None:
+    clock, in_flight, most = FakeClock(), 0, 0
+
+    class Slow(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            nonlocal in_flight, most
+            in_flight += 1
+            most = max(most, in_flight)
+            await clock.sleep(1)
+            in_flight -= 1
+            return httpx.Response(200)
+
+    with open_client(settings(api_pace=Pace(None, None)), clock=clock, transport=Slow()) as client:
+        client.call_each(lambda _: client.request("GET", "/api/v1/x"), range(250))
+    assert most == MOST_AT_ONCE
+
+
+def test_pacing_is_told_from_any_thread_for_all_who_share_it() -> None:
+    respond, _, clock = failing(1, 429, **{"Retry-After": "30"})
+    shared = {"clock": clock, "transport": httpx.MockTransport(respond), "retry": ONCE}
+    paced = settings(api_pace=Pace(5, 2), data_pace=Pace(None, None))
+    with open_client(paced, **shared) as one, open_client(paced, **shared) as other:  # type: ignore[arg-type]
+        assert other.pacing() == Pacing(5, 5, pause_s=0, in_flight=0)
+        with pytest.raises(BusyError):
+            ask(one)
+        assert other.pacing("api") == Pacing(2.5, 5, pause_s=30, in_flight=0)
+        assert other.pacing().note == "held back by Pendo for 30 s, rate 2.5 of 5 a second"
+        assert other.pacing("data") == Pacing(None, None, pause_s=0, in_flight=0)
+        assert other.n_requests == 0
+
+
 def test_a_rate_limit_is_kept_after_one_refusal(sandbox: Sandbox) -> None:
     sandbox.misbehave("status", status=429, retry_after=0.4, times=1)
     with open_client(sandbox.settings) as client:
@@ -522,17 +634,9 @@ def test_a_rate_limit_is_kept_after_one_refusal(sandbox: Sandbox) -> None:
     assert max(at for _, at in came) >= refused_at + 0.4
 
 
-@pytest.mark.parametrize("wrong", [{"attempts": 0}, {"base_s": -1}, {"cap_s": float("nan")}, {"total_s": -1}])
-def test_retry_refuses_what_can_not_be(wrong: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError):
-        Retry(**wrong)
+def test_no_time_is_no_time_out() -> None:
     with pytest.raises(SettingsError):
         open_client(settings(), timeout_s=0)
-
-
-def test_the_longest_wait_is_capped() -> None:
-    waits = [Retry(cap_s=3).wait_s(tries) for tries in (1, 5, 1000) for _ in range(200)]
-    assert 0 <= min(waits) < max(waits) <= 3
 
 
 # --- the thread

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pendosync"
 FLOORS = (
     ("errors", "meter"),
-    ("regions", "folders", "gates"),
+    ("regions", "folders", "gates", "pacing", "retries"),
     ("throttle",),
     ("frames",),
     ("reports", "settings"),
@@ -35,8 +35,8 @@ FLOORS = (
     ("plans", "client", "sandbox"),
     ("runfile", "remote", "preview"),
     ("journal",),
-    ("answers", "snapshots", "splitting", "remaining", "lookback"),
-    ("pusher",),
+    ("answers", "snapshots", "splitting", "remaining", "lookback", "refresh", "rejected", "verify"),
+    ("pusher", "drift"),
     ("runs",),
     ("push",),
     ("undo",),
@@ -64,16 +64,19 @@ WALLS = {
     "polars": set(RANKS)
     - {
         "errors",
+        "meter",
         "regions",
         "gates",
+        "pacing",
+        "retries",
         "throttle",
         "settings",
         "sandbox",
         "refusals",
         "loops",
         "auth",
-        "client",
-    },
+    }
+    - {"client", "runfile"},
 }
 """What comes from outside, and the rooms it may be seen in. What is not named here is imported nowhere."""
 

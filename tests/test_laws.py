@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pendosync as ps
-from tests.test_undo import pushed
+from tests.test_undo import others_write, pushed
 
 KNOWN = [
     "u-0001",
@@ -126,3 +126,74 @@ def test_undo_brings_back_every_value_that_was_present(
     assert {id: {k: v for k, v in g.items() if k != "custom"} for id, g in after.items()} == {
         id: {k: v for k, v in g.items() if k != "custom"} for id, g in before.items()
     }
+
+
+OTHERS = st.lists(
+    st.tuples(
+        st.sampled_from(KNOWN),
+        st.sampled_from(
+            [("plan", "theirs"), ("plan", "free"), ("plan", None), ("seats", 3), ("trial", True)]
+        ),
+    ),
+    max_size=5,
+)
+
+
+@QUIETLY
+@given(rows=TABLES, policies=POLICIES, others=OTHERS)
+def test_an_undo_leaves_what_others_changed_and_can_itself_be_undone(
+    sandbox, client, tmp_path_factory, rows, policies, others
+) -> None:
+    sandbox.reset()
+    sandbox.switch(wrong_types="kept")
+    before = sandbox.values("visitor", "custom")
+    journal = ps.open_journal(tmp_path_factory.mktemp("journal"))
+    plan = ps.plan_table(a_table(rows), a_mapping(policies), client=client)
+    if not len(plan):
+        return
+    run = pushed(plan, client, journal)
+    as_pushed = sandbox.values("visitor", "custom")
+    for id, (field, value) in others:
+        others_write(client, id, field, value)
+    now = sandbox.values("visitor", "custom")
+    undo = ps.plan_undo(journal, run.id, client=client)
+    listed = {
+        rule: set(undo.problems.filter(rule=rule).select("id", "field").iter_rows())
+        for rule in ("changed_since", "cannot_undo")
+    }
+    if not len(undo):
+        return
+    back = pushed(undo, client, journal)
+    after = sandbox.values("visitor", "custom")
+    for id in before:
+        for name in list(SCHEMA)[1:]:
+            was, sent, held = (state[id].get(name) for state in (before, as_pushed, now))
+            is_theirs = sent != was and held not in (sent, was)
+            assert ((id, name) in listed["changed_since"]) == is_theirs
+            assert ((id, name) in listed["cannot_undo"]) == (was is None and held == sent != was)
+            stays = is_theirs or sent == was or was is None
+            assert after[id].get(name) == (held if stays else was)
+    pushed(ps.plan_undo(journal, back.id, client=client, absent="null"), client, journal)
+    assert sandbox.values("visitor", "custom") == now
+
+
+@QUIETLY
+@given(rows=TABLES, policies=POLICIES, others=OTHERS)
+def test_a_refreshed_plan_brings_about_what_the_old_one_would(
+    sandbox, client, tmp_path_factory, rows, policies, others
+) -> None:
+    sandbox.reset()
+    plan = ps.plan_table(a_table(rows), a_mapping(policies), client=client)
+    if not len(plan):
+        return
+    ends = []
+    for refreshed in (False, True):
+        sandbox.reset()
+        for id, (field, value) in others:
+            others_write(client, id, field, value)
+        fresh = ps.refresh_plan(plan, client=client) if refreshed else plan
+        assert fresh.values.join(plan.changes, on="id", how="anti").is_empty()
+        if len(fresh):
+            pushed(fresh.lift(recheck=None), client, ps.open_journal(tmp_path_factory.mktemp("journal")))
+        ends.append(sandbox.values("visitor"))
+    assert ends[0] == ends[1]

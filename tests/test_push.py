@@ -419,10 +419,11 @@ import sys, time
 import pendosync as ps, polars as pl
 from dataclasses import replace
 settings = ps.Settings(integration_key=sys.argv[2], api_url=sys.argv[1], data_url=sys.argv[1], api_pace=ps.Pace(20, 1), access="write")
-client = ps.open_client(settings)
 table = pl.DataFrame({"user_id": [f"u-{n:04}" for n in range(1, 41)], "plan": ["late"] * 40})
-plan = ps.plan_table(table, ps.Mapping("visitor", "user_id", ["plan"]), client=client, batch_size=1)
-run = ps.push(plan, client=client, journal=ps.open_journal(sys.argv[3]))
+with ps.open_client(replace(settings, api_pace=ps.Pace(None, 8))) as quick:
+    plan = ps.plan_table(table, ps.Mapping("visitor", "user_id", ["plan"]), client=quick, batch_size=1)
+client = ps.open_client(settings)
+run = ps.push(plan.lift(recheck=None), client=client, journal=ps.open_journal(sys.argv[3]))
 while run.progress.batches_done < 3: time.sleep(0.01)
 """
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pendosync.errors import SettingsError
-from pendosync.regions import API_PACE, DATA_PACE, MASK, REGIONS, Pace, Target, hosts_of
+from pendosync.regions import API_PACE, DATA_PACE, MASK, MOST_AT_ONCE, REGIONS, Pace, Target, hosts_of
 from pendosync.settings import Secret, Settings, find_env_file
 
 KEYS = {"integration_key": "k3y-one", "app_key": "k3y-two", "track_secret": "k3y-three"}
@@ -138,7 +138,17 @@ def test_no_key_goes_to_an_open_or_broken_address(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"max_per_second": 0}, {"max_per_second": float("nan")}, {"max_at_once": 0}]
+    "wrong",
+    [
+        {"max_per_second": 0},
+        {"max_per_second": float("nan")},
+        {"max_at_once": 0},
+        {"max_at_once": 1.5},
+        {"max_rows_per_second": 0},
+        {"max_rows_per_second": -1},
+        {"max_rows_per_second": float("nan")},
+        {"max_rows_per_second": "many"},
+    ],
 )
 def test_a_pace_that_can_not_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match="Expected"):
@@ -148,6 +158,25 @@ def test_a_pace_that_can_not_be_is_refused(wrong: dict[str, Any]) -> None:
 def test_a_pace_tells_the_time_it_takes() -> None:
     assert Pace(5, 2).expected_s(100) == 20
     assert Pace(None, 2).expected_s(100) is None
+    assert Pace(None, None, 500).expected_s(100) is None, "no rows, no limit on them"
+
+
+@pytest.mark.parametrize(
+    ("pace", "batch", "seconds"),
+    [
+        (Pace(5, 2, 1000), 500, 50),
+        (Pace(1, 2, 1000), 500, 100),
+        (Pace(None, None, 1000), 600, 100),
+        (Pace(None, None, 1000), 250, 25),
+        (Pace(None, None, 1000), 1500, 150),
+    ],
+)
+def test_a_pace_tells_the_time_that_rows_take(pace: Pace, batch: int, seconds: float) -> None:
+    assert pace.expected_s(100, rows=100 * batch) == seconds
+
+
+def test_a_pace_without_a_limit_still_has_an_end() -> None:
+    assert (Pace(5, 2).at_once, Pace(None, None).at_once) == (2, MOST_AT_ONCE)
 
 
 # --- the environment
@@ -173,11 +202,19 @@ def test_all_names_are_read(tmp_path: Path) -> None:
     path = write_env(
         tmp_path, **ENV, PENDO_REGION="jpn", PENDO_API_URL="http://localhost:1/a", PENDO_DATA_URL="http://localhost:1/d",
         PENDO_API_MAX_PER_SECOND="2.5", PENDO_API_MAX_AT_ONCE="3", PENDO_DATA_MAX_PER_SECOND="20",
+        PENDO_API_MAX_ROWS_PER_SECOND="2500",
     )  # fmt: skip
     assert Settings.from_env(path) == Settings(
         region="jpn", **KEYS, api_url="http://localhost:1/a", data_url="http://localhost:1/d",
-        api_pace=Pace(2.5, 3), data_pace=Pace(20, DATA_PACE.max_at_once),
+        api_pace=Pace(2.5, 3, 2500), data_pace=Pace(20, DATA_PACE.max_at_once),
     )  # fmt: skip
+
+
+def test_none_is_no_limit(tmp_path: Path) -> None:
+    names = [f"PENDO_{host}_MAX_{what}" for host in ("API", "DATA") for what in ("PER_SECOND", "AT_ONCE")]
+    path = write_env(tmp_path, **dict.fromkeys(names, "none"), PENDO_DATA_MAX_ROWS_PER_SECOND=" None ")
+    settings = Settings.from_env(path)
+    assert (settings.api_pace, settings.data_pace) == (Pace(None, None), Pace(None, None))
 
 
 def test_empty_lines_set_nothing(tmp_path: Path) -> None:
@@ -189,7 +226,8 @@ def test_empty_lines_set_nothing(tmp_path: Path) -> None:
     ("name", "value"),
     [
         ("PENDO_REGION", "EU"), ("PENDO_API_MAX_PER_SECOND", "fast"), ("PENDO_API_MAX_AT_ONCE", "1.5"),
-        ("PENDO_DATA_MAX_PER_SECOND", "-1"), ("PENDO_DATA_MAX_AT_ONCE", "0"), ("PENDO_API_URL", "http://x"),
+        ("PENDO_DATA_MAX_PER_SECOND", "-1"), ("PENDO_API_MAX_ROWS_PER_SECOND", "0"), ("PENDO_DATA_MAX_ROWS_PER_SECOND", "no"),
+        ("PENDO_DATA_MAX_AT_ONCE", "0"), ("PENDO_API_URL", "http://x"),
         ("PENDO_APP_KEY", '"two words"'),
     ],
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import Context
 from html import escape
@@ -23,10 +23,17 @@ _COLOURS: Final = {
     "missing": "#e5484d",
     "failed": "#e5484d",
     "unknown": "#c27803",
+    "refused": "#c27803",
 }
 _OTHER: Final = "#8b949e"
 _GOOD: Final = {"updated", "created", "accepted"}
-_CALLED: Final = {"done": "Pushed", "cancelled": "Push cancelled:", "stopped": "Push stopped:"}
+_CALLED: Final = {
+    "done": "Pushed",
+    "paused": "Push paused:",
+    "cancelled": "Push cancelled:",
+    "stopped": "Push stopped:",
+    "interrupted": "Push interrupted:",
+}
 _LINE_EVERY_S: Final = 2.0
 _ROW: Final = "display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 16px"
 
@@ -82,7 +89,7 @@ def run_html(progress: Progress) -> str:
         f"in {counted(progress.requests, 'request')}"
     )
     below = f"<div>{escape(progress.note)}</div>" if progress.note else ""
-    below += f"<div style='{MUTED}'>{hint}</div>" if (hint := _hint(progress)) else ""
+    below += f"<div style='{MUTED}'>{escape(hint)}</div>" if (hint := _hint(progress)) else ""
     return (
         f"<div style='{BOX}'>"
         f"<div style='{_ROW}'><b>{_CALLED.get(progress.state, 'Pushing')} {escape(progress.title)}</b>"
@@ -140,15 +147,41 @@ def _state(progress: Progress) -> str:
     took = duration(progress.elapsed_s)
     if progress.is_over:
         return f"{progress.state} {'in' if progress.state == 'done' else 'after'} {took}"
-    if progress.left_s is None:
-        return f"{progress.state}, {took} so far"
-    about = "about " if progress.left_s >= 1 else ""
-    return f"{progress.state}, {took} so far, {about}{duration(progress.left_s)} left"
+    return ", ".join([f"{progress.state}, {took} so far", *_pace(progress)])
+
+
+def _pace(progress: Progress) -> Iterator[str]:
+    """Yield how fast it goes and how long it may take; nothing while it rests."""
+    if progress.held:
+        yield progress.held
+    if progress.state == "paused":
+        return
+    if progress.ids_per_s is not None:
+        yield f"{_rate(progress.ids_per_s)} ids/s"
+    if progress.left_s is not None:
+        about = "about " if progress.left_s >= 1 else ""
+        yield f"{about}{duration(progress.left_s)} left{_spread(progress)}"
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:,.0f}" if per_s >= 10 else f"{per_s:.1f}"
+
+
+def _spread(progress: Progress) -> str:
+    """Return the range to expect, where it says more than the number alone."""
+    if progress.left_range_s is None:
+        return ""
+    low, high = map(duration, progress.left_range_s)
+    return "" if low == high or progress.left_range_s[1] < 2 else f" ({low} to {high})"
 
 
 def _hint(progress: Progress) -> str:
+    if progress.state == "paused":
+        return "run.proceed() goes on; run.cancel() stops the run cleanly."
     if not progress.is_over:
-        return "run.cancel() stops the run cleanly; so does interrupting (■) a cell that waits for it."
+        return "run.pause() lets it rest, run.cancel() stops it cleanly; so does interrupting (■) a cell that waits for it."
+    if progress.state != "done":
+        return f"resume_push(journal, {progress.run_id!r}, client=client) goes on; run.outcomes says what became of each id."
     return "run.outcomes says what became of each id, and why." if progress.counts.keys() - _GOOD else ""
 
 

@@ -94,7 +94,7 @@ def notebook(_opened: Notebook) -> Iterator[Notebook]:
 
 def slowly(seconds: float) -> str:
     """Return the code that makes a push take ten times *seconds*: 80 requests, 8 at once."""
-    return f"sandbox.misbehave('latency', seconds={seconds}, times=None)"
+    return f"sandbox.misbehave('latency', seconds={seconds}, times=None, path='/api/v1/metadata')"
 
 
 def view(cell: Cell) -> Locator:
@@ -246,6 +246,31 @@ def assert_holds_only_the_picture(notebook: dict[str, Any]) -> None:
     assert "done" in "".join(output["data"]["text/plain"])
     text = json.dumps(output)
     assert not re.search(r"u-\d{4}|tier-|integration-key|app-key|track-secret", text)
+
+
+def test_a_run_rests_and_goes_on(notebook: Notebook) -> None:
+    notebook.tell(slowly(2))
+    cell = notebook.run(PUSH).ended()
+    wait_until_some_are_known(cell)
+    notebook.tell("run.pause()")
+    wait_for(cell, "Push paused: 160 visitors")
+    wait_for(cell, "run.proceed() goes on")
+    notebook.tell("sandbox.behave()\nrun.proceed()")
+    wait_for(cell, "Pushed 160 visitors")
+
+
+def test_a_run_is_attached_stopped_and_resumed_by_its_journal(notebook: Notebook) -> None:
+    notebook.tell(slowly(2))
+    wait_until_some_are_known(notebook.run(PUSH).ended())
+    attached = notebook.run("watched = ps.attach_run(journal, run.id)").ended()
+    wait_until_some_are_known(attached)
+    notebook.tell("watched.cancel()")
+    wait_for(attached, "Push cancelled: 160 visitors")
+    wait_for(attached, "resume_push(journal,")
+    notebook.tell("sandbox.behave()")
+    resumed = notebook.run("run = ps.resume_push(journal, run.id, client=client)").ended()
+    wait_for(resumed, "Pushed 160 visitors")
+    assert notebook.ask("run.outcomes['status'].unique().to_list()") == ["updated"]
 
 
 def test_views_are_readable_in_a_light_and_a_dark_theme(notebook: Notebook) -> None:

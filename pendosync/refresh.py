@@ -1,0 +1,48 @@
+"""Planning again on what Pendo holds now."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from pendosync.checks import row_problems
+from pendosync.client import Client
+from pendosync.comparison import cell_problems, gone_ids, held_cells, rebase_changes
+from pendosync.plans import Plan, plan_again
+from pendosync.remote import fetch_held
+
+
+def refresh_plan(plan: Plan, /, *, client: Client) -> Plan:
+    """Return *plan* as it is on today's values: the same wishes, place and options, of now and with a new nonce.
+
+    Reads the plan's ids and writes nothing. A field that was to change still gets the plan's value, unless Pendo holds
+    it already; any other field stays as it is now. What fell out stands in `problems`: `already_held` for values, and
+    ids left without any change; `not_in_pendo` for ids that Pendo does not know any more. It knows the plan only: a
+    value that was right when planned and has moved since is brought back by planning the table again.
+
+    Args:
+        plan: what was planned; it is not changed.
+        client: where Pendo is read; it must go to the plan's target.
+
+    Returns:
+        A plan (0 to n ids), in the order of *plan*.
+
+    Raises:
+        PlanError: the plan was made for another target.
+        RemoteError: Pendo can't be read.
+
+    Cost: one request an id up to 200 ids, above that all that Pendo holds, by pages of 100,000.
+
+    Example:
+        `plan = refresh_plan(plan, client=client)`, then preview and push it like any other.
+    """
+    held = fetch_held(client, plan)
+    rebased = rebase_changes(plan.changes, held)
+    gone = gone_ids(plan.changes, held)
+    reason = (
+        f"Pendo does not know this {plan.shape.kind} any more; plan its table again with create='unknown_ids' to "
+        f"create it"
+    )
+    lost = row_problems(gone, reason, rule="not_in_pendo", severity="block_row")
+    there = held_cells(plan.changes, held, what="after")
+    known = cell_problems(there, "Pendo holds it already", rule="already_held", severity="warn")
+    return plan_again(plan, rebased, problems=pl.concat([plan.problems, lost, known]))
