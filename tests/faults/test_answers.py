@@ -21,8 +21,8 @@ from tests.faults.laws import (
     set_stage,
 )
 
-N_IDS, BATCH = 240, 24
-N_MESSAGES = 16
+N_IDS, BATCH = 240, 40
+N_MESSAGES = 10
 IMPATIENT_S = 0.25
 RETRY = ps.Retry(attempts=3, base_s=0.5, cap_s=2.0, total_s=120.0)
 """Waited for by a fake clock: it takes no time."""
@@ -60,15 +60,15 @@ GARBAGE = {
     "null": "null",
     "list": "[]",
     "object": "{}",
-    "half": '{"total":24,"updated":2',
-    "nan": '{"total":NaN,"updated":24,"failed":0}',
+    "half": '{"total":40,"updated":2',
+    "nan": '{"total":NaN,"updated":40,"failed":0}',
     "deep": "[" * 20_000,
-    "counts as texts": '{"total":"24","updated":"24","failed":"0"}',
+    "counts as texts": '{"total":"40","updated":"40","failed":"0"}',
     "counts as booleans": '{"total":true,"updated":true,"failed":false}',
-    "counts as floats": '{"total":24.0,"updated":24.0,"failed":0.0}',
+    "counts as floats": '{"total":40.0,"updated":40.0,"failed":0.0}',
     "counts as null": '{"total":null,"updated":null,"failed":null}',
-    "missing is a text": '{"total":24,"updated":23,"failed":1,"missing":"u-0001"}',
-    "missing holds numbers": '{"total":24,"updated":23,"failed":1,"missing":[1]}',
+    "missing is a text": '{"total":40,"updated":39,"failed":1,"missing":"u-0001"}',
+    "missing holds numbers": '{"total":40,"updated":39,"failed":1,"missing":[1]}',
 }
 BODIES = {
     **{name: fault("body", text=text) for name, text in GARBAGE.items()},
