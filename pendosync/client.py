@@ -283,6 +283,7 @@ class Client:
             try:
                 return await self._try(ask, tries, on_try)
             except RemoteError as error:
+                error.in_doubt = in_doubt is not None or _leaves_doubt(error)
                 now, wait_s = self._clock.now(), policy.wait_s(tries, error.retry_after_s)
                 give_up_at = now + policy.total_s if give_up_at is None else give_up_at
                 if not error.retryable or error.status in never_again:
@@ -451,7 +452,7 @@ def _leaves_doubt(error: RemoteError) -> bool:
     """Whether the request may have been carried out."""
     if isinstance(error, NoAnswerError):
         return not isinstance(error, UnreachableError)
-    return isinstance(error, BrokenError) or error.status == 408
+    return isinstance(error, BrokenError | AnswerError) or error.status == 408
 
 
 def _refuse_constant(name: str) -> None:

@@ -12,7 +12,7 @@ import polars as pl
 from pendosync.client import Client
 from pendosync.comparison import moved_cells, read_back
 from pendosync.errors import PushError, counted, listed
-from pendosync.frames import PROBLEMS
+from pendosync.frames import PROBLEMS, Status
 from pendosync.journal import WRITTEN, Journal, derive_outcomes
 from pendosync.plans import Plan
 from pendosync.remote import fetch_held
@@ -79,6 +79,8 @@ class Lookback:
     async def wait_for(self, step: Step, is_stopping: Callable[[], bool], say: Callable[[str], None]) -> None:
         """Read a canary step back, and return once the next may begin, or the run is stopping.
 
+        A step that failed stops the run once: resuming it is the word to go on with the next.
+
         Raises:
             PushError: nothing of the step was written, it reads back otherwise than pushed, or it can't be seen yet and
                 the plan says to stop then.
@@ -89,6 +91,7 @@ class Lookback:
             return
         rows = await asyncio.to_thread(self._written_in, step)
         if rows.is_empty():
+            self._record.record_step(step.number)
             raise self._stop(
                 f"Canary step {step.number + 1} failed: of {counted(step.n_rows, 'id')} none was written."
             )
@@ -118,7 +121,8 @@ class Lookback:
         """Return those of *rows* that can't be seen yet.
 
         Raises:
-            PushError: some read back otherwise than pushed; they are written as failed.
+            PushError: some read back otherwise than pushed; they are written as failed, or as unknown where Pendo
+                denies that it knows them: it says the same where a read is not allowed.
         """
         seen = read_back(rows, fetch_held(self._client, self._plan, ids=rows["id"]))
         wrong = seen.filter(pl.col("seen").is_in(["other", "missing"]))
@@ -129,9 +133,10 @@ class Lookback:
             for row, id_ in enumerate(self._plan.changes["id"].slice(0, step.first_row + step.n_rows))
         }
         self._record.record_rows(
-            (at[id_], self._batch_of(at[id_]), "failed", _otherwise(fields))
+            (at[id_], self._batch_of(at[id_]), *_otherwise(fields))
             for id_, fields in wrong.select("id", "fields").iter_rows()
         )
+        self._record.record_step(step.number)
         raise self._stop(
             f"Canary step {step.number + 1} failed: {counted(wrong.height, 'id')} read back otherwise than pushed: "
             f"{listed(wrong['id'])}."
@@ -141,7 +146,10 @@ class Lookback:
         return PushError(sentence, run_id=self._record.run_id)
 
 
-def _otherwise(fields: list[str] | None) -> str:
+def _otherwise(fields: list[str] | None) -> tuple[Status, str]:
     if fields is None:
-        return "Pendo said that it wrote this id, and does not know it when read back"
-    return f"Pendo said that it wrote this id, and holds other values when read back: {listed(fields)}"
+        return "unknown", "Pendo said that it wrote this id, and does not know it when read back"
+    return (
+        "failed",
+        f"Pendo said that it wrote this id, and holds other values when read back: {listed(fields)}",
+    )

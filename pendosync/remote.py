@@ -370,7 +370,9 @@ def _in_path(id_: str) -> str:
 
 def _object_in(answer: Answer) -> dict[str, Any]:
     told = answer.json()
-    if not isinstance(told, dict) or not isinstance(told.get("metadata", {}), dict | NoneType):
+    if not isinstance(told, dict) or not told.keys() & {"id", "metadata"}:
+        raise answer.unreadable("neither id nor metadata", expected="an object with metadata")
+    if not isinstance(told.get("metadata"), dict | NoneType):
         raise answer.unreadable("no metadata", expected="an object with metadata")
     return told
 

@@ -100,6 +100,11 @@ class BatchResult:
         """Whether smaller requests would say more."""
         return self.is_refused or self.is_too_long or self.n_unnamed > 0
 
+    @property
+    def leaves_doubt(self) -> bool:
+        """Whether some of the ids may be written, and the answer does not say which."""
+        return self.status == "unknown" or self.n_unnamed > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -144,19 +149,24 @@ class RunRecord:
             self._db.execute("INSERT INTO lease VALUES (?, ?, ?, ?, ?)", line)
             self._db.execute("UPDATE run SET state = 'running', ended_at = NULL, note = '', wish = ''")
 
-    def record_sending(self, batch: int, *, first_row: int, n_rows: int, sha256: str) -> None:
-        """Write that *batch* is about to be sent, perhaps again; what its rows had come to is forgotten.
+    def record_sending(
+        self, batch: int, *, first_row: int, n_rows: int, sha256: str, is_again: bool = False
+    ) -> None:
+        """Write that *batch* is about to be sent; what its rows had come to is forgotten.
+
+        Args:
+            batch, first_row, n_rows, sha256: which rows, and their bytes.
+            is_again: they were sent before, and nobody learned what became of them.
 
         Raises:
             JournalError: it can't be written; nothing may be sent.
         """
-        again = "resent + (state = 'sending' OR status = 'unknown')"
         with self._writing() as db:
             db.execute("DELETE FROM exception WHERE batch = ?", (batch,))
             db.execute(
                 "INSERT INTO batch (batch, first_row, n_rows, sha256, state, sent_at) VALUES (?, ?, ?, ?, 'sending', ?) "
-                f"ON CONFLICT (batch) DO UPDATE SET state = 'sending', resent = {again}, sent_at = excluded.sent_at",
-                (batch, first_row, n_rows, sha256, now_ms()),
+                "ON CONFLICT (batch) DO UPDATE SET state = 'sending', resent = resent + ?, sent_at = excluded.sent_at",
+                (batch, first_row, n_rows, sha256, now_ms(), is_again),
             )
 
     def record_result(self, batch: int, result: BatchResult, *, first_row: int, tries: int) -> None:
@@ -177,14 +187,18 @@ class RunRecord:
     def record_piece(self, batch: int, *, first_row: int, n_rows: int, sha256: str) -> int:
         """Write that a part of *batch* is about to be sent alone, and return its number.
 
+        Where the batch itself is not being sent, each row gets a line that says so.
+
         Raises:
             JournalError: it can't be written; nothing may be sent.
         """
         with self._writing() as db:
-            db.execute(
-                "UPDATE exception SET status = 'unknown', reason = ? WHERE row >= ? AND row < ?",
-                (IN_FLIGHT, first_row, first_row + n_rows),
-            )
+            is_told = db.execute(
+                "SELECT 1 FROM batch WHERE batch = ? AND state = 'sending'", (batch,)
+            ).fetchone()
+            if not is_told:
+                rows = range(first_row, first_row + n_rows)
+                db.executemany(_PUT_LINE, [(row, batch, "unknown", IN_FLIGHT) for row in rows])
             line = db.execute(
                 "INSERT INTO piece (batch, first_row, n_rows, sha256, sent_at) VALUES (?, ?, ?, ?, ?)",
                 (batch, first_row, n_rows, sha256, now_ms()),
@@ -225,7 +239,7 @@ class RunRecord:
             )
 
     def record_step(self, step: int) -> None:
-        """Write that a canary step was read back and is as pushed.
+        """Write that a canary step has passed, or has stopped the run: it is not read back again.
 
         Raises:
             JournalError: it can't be written.
@@ -234,7 +248,7 @@ class RunRecord:
             db.execute("INSERT OR REPLACE INTO step VALUES (?, ?)", (step, now_ms()))
 
     def passed_steps(self) -> set[int]:
-        """Return the canary steps that have passed."""
+        """Return the canary steps that are not read back again."""
         with told(self._folder):
             return {step for (step,) in self._db.execute("SELECT step FROM step")}
 

@@ -534,6 +534,35 @@ def test_an_earlier_try_that_may_be_done_is_not_forgotten(
     assert kind is not BusyError or caught.value.status == 408
 
 
+@pytest.mark.parametrize(
+    ("told", "in_doubt"),
+    [
+        ([404], False),
+        ([429, 400], False),
+        ([httpx.ConnectError, 403], False),
+        ([httpx.ReadTimeout, 400], True),
+        ([503, 403], True),
+        ([302], True),
+        ([httpx.DecodingError], True),
+    ],
+)
+def test_an_error_tells_whether_a_try_may_have_been_carried_out(
+    told: list[int | type[Exception]], in_doubt: bool
+) -> None:
+    left = list(told)
+
+    def respond(_: httpx.Request) -> httpx.Response:
+        now = left.pop(0)
+        if isinstance(now, int):
+            return httpx.Response(now)
+        raise now("gone")
+
+    with a_client(respond) as client, pytest.raises(RemoteError) as caught:
+        ask(client, "POST")
+    assert caught.value.in_doubt is in_doubt
+    assert left == []
+
+
 def test_tries_count_against_the_pace() -> None:
     respond, at, clock = failing(2)
     with open_client(
