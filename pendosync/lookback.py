@@ -31,19 +31,19 @@ class Lookback:
         self._journal = journal
         self._record = record
 
-    async def moved(self, unsent: pl.Series) -> pl.DataFrame:
-        """Return the PROBLEMS of those rows whose values moved since the plan was made; they are written as refused.
+    def chosen(self, unsent: pl.Series) -> pl.Series:
+        """Return which of those rows that were never sent are to be read again: as the gate `recheck` says, evenly spread.
 
-        Reads as many as the plan's gate `recheck` says, spread evenly. Without an integration key nothing can be read.
-
-        Args:
-            unsent: the rows that were never sent.
+        None without an integration key, as nothing can be read then.
         """
         most = self._plan.gates.recheck or 0
-        if not most or not len(unsent) or self._client.settings.integration_key is None:
-            return PROBLEMS.to_frame()
-        rows = unsent if len(unsent) <= most else unsent.gather_every(-(-len(unsent) // most))
-        return await asyncio.to_thread(self._find_moved, rows)
+        if not most or self._client.settings.integration_key is None:
+            return unsent.clear()
+        return unsent if len(unsent) <= most else unsent.gather_every(-(-len(unsent) // most))
+
+    async def moved(self, rows: pl.Series) -> pl.DataFrame:
+        """Return the PROBLEMS of those rows whose values moved since the plan was made; they are written as refused."""
+        return await asyncio.to_thread(self._find_moved, rows) if len(rows) else PROBLEMS.to_frame()
 
     def _find_moved(self, rows: pl.Series) -> pl.DataFrame:
         changes = self._plan.changes[rows]

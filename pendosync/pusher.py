@@ -176,7 +176,11 @@ class Pusher:
     async def _prepare(self) -> None:
         if self.plan.shape.route == "metadata":
             await ensure_write_access(self._client)
-        moved = await self._lookback.moved(self._remaining.unsent)
+        rows = self._lookback.chosen(self._remaining.unsent)
+        if len(rows):
+            self._say(f"reading {counted(len(rows), 'id')} again, to see whether anything moved")
+        moved = await self._lookback.moved(rows)
+        self._say("")
         if moved.height:
             raise StalePlanError(
                 self._lookback.moved_sentence(moved), moved=moved, run_id=self._record.run_id

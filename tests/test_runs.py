@@ -152,3 +152,13 @@ def test_a_run_goes_on_while_other_calls_use_its_client(sandbox, client, paced, 
     assert ps.fetch_fields(paced, kind="visitor").height > 0
     assert not run.progress.is_over
     assert statuses(run.wait()) == {"updated": 40}
+
+
+def test_a_run_says_that_it_looks_again_before_it_sends(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    sandbox.misbehave("latency", method="GET", seconds=0.1, times=None)
+    run = ps.push(plan, client=client, journal=journal, show=False)
+    until(lambda: "reading 40 ids again" in run.progress.note)
+    assert run.progress.state == "preparing"
+    run.wait()
+    assert run.progress.note == ""
