@@ -162,3 +162,14 @@ def test_a_run_says_that_it_looks_again_before_it_sends(sandbox, client, journal
     assert run.progress.state == "preparing"
     run.wait()
     assert run.progress.note == ""
+
+
+def test_a_run_that_looks_again_stops_soon(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    sandbox.forget_requests()
+    sandbox.misbehave("latency", method="GET", path="/api/v1/visitor", seconds=0.5, times=None)
+    run = ps.push(plan, client=client, journal=journal, show=False)
+    until(lambda: "reading" in run.progress.note)
+    run.cancel()
+    assert statuses(run.wait(timeout_s=10)) == {"pending": 40}
+    assert len([request for request in sandbox.requests() if "/visitor/u-" in request["path"]]) < 40
