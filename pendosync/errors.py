@@ -295,7 +295,7 @@ class HeldError(JournalError):
 def _who(holder: Any) -> str:
     if holder is None:
         return "another process"
-    return f"process {holder.pid} on {holder.host!r}, which last wrote {holder.silent_s:.0f} s ago"
+    return f"process {holder.pid} on {holder.host!r}, which last wrote {max(0.0, holder.silent_s):.0f} s ago"
 
 
 def _whose(holder: Any) -> dict[str, Any]:

@@ -29,7 +29,10 @@ from pendosync.plans import Plan
 
 FILE: Final = "run.sqlite"
 LEASE_S: Final = 60.0
-"""How long a pusher on another machine may be silent before it is taken for dead."""
+"""How long a pusher on another machine may be silent before it is taken for dead.
+
+Machines that share a journal have clocks that agree to this. Where they don't, a pusher may be taken for dead that lives:
+it stops before its next request."""
 
 Wish = Literal["", "pause", "cancel"]
 """What someone asked of a run, perhaps from another process."""
@@ -122,8 +125,21 @@ class Holder:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since it last wrote; 0 where a clock says that it is yet to come."""
-        return max(0.0, (now_ms() - self.beat_at) / 1000)
+        """Seconds since it last wrote, by this machine's clock; below 0 where that clock is behind."""
+        return (now_ms() - self.beat_at) / 1000
+
+    @property
+    def free_in_s(self) -> float:
+        """Seconds until its lease ends; 0 where it has ended, or where its last word lies too far ahead to be one."""
+        return LEASE_S - self.silent_s if abs(self.silent_s) < LEASE_S else 0.0
+
+    def holds(self, *, is_unlocked: bool) -> bool:
+        """Whether it may still push the run.
+
+        Args:
+            is_unlocked: the run's lock was free: a process of this machine would hold it.
+        """
+        return self.free_in_s > 0 and not (self.is_here and is_unlocked)
 
 
 class RunRecord:
@@ -142,7 +158,7 @@ class RunRecord:
     def _take_lease(self) -> None:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            _ensure_free(self._db, self.run_id)
+            _ensure_free(self._db, self.run_id, has_lock=self._lock.is_locked)
             self._db.execute("DELETE FROM lease")
             now = now_ms()
             line = (self._token, socket.gethostname(), os.getpid(), now, now)
@@ -338,17 +354,17 @@ def take_record(run_id: str, folder: Path) -> RunRecord:
 
 def is_held(folder: Path) -> bool:
     """Whether somebody pushes the run at this moment."""
-    lock = FileLock(folder / "run.lock", timeout=0, thread_local=False)
+    lock, is_free = FileLock(folder / "run.lock", timeout=0, thread_local=False), False
     try:
         with lock:
-            pass
+            is_free = True
     except Timeout:
         return True
     except (OSError, NotImplementedError):
         pass  # no lock can be had here: the lease tells
     with reading(folder) as db:
         holder = _holder_in(db)
-    return holder is not None and not holder.is_here and holder.silent_s < LEASE_S
+    return holder is not None and holder.holds(is_unlocked=is_free)
 
 
 def ask(folder: Path, wish: Wish) -> None:
@@ -444,11 +460,11 @@ def _locked(run_id: str, folder: Path) -> FileLock:
     return lock
 
 
-def _ensure_free(db: sqlite3.Connection, run_id: str) -> None:
+def _ensure_free(db: sqlite3.Connection, run_id: str, *, has_lock: bool) -> None:
     """Return nothing where the lease is free: its holder was on this machine and lost the lock, or is long silent."""
     holder = _holder_in(db)
-    if holder is not None and not holder.is_here and holder.silent_s < LEASE_S:
-        raise HeldError.held(run_id, holder, free_in_s=LEASE_S - holder.silent_s)
+    if holder is not None and holder.holds(is_unlocked=has_lock):
+        raise HeldError.held(run_id, holder, free_in_s=holder.free_in_s)
 
 
 def _holder_in(db: sqlite3.Connection) -> Holder | None:
