@@ -36,7 +36,7 @@ def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) ->
         told = answer.json()
     except AnswerError as error:
         return _doubtful(f"{error} It may or may not be written.", answer.status)
-    return _read_counts(told, ids, kind, answer.status)
+    return _read_counts(told, ids, kind, answer)
 
 
 def _read_acceptance(answer: Answer) -> BatchResult:
@@ -51,15 +51,16 @@ def _doubtful(reason: str, http_status: int) -> BatchResult:
     return BatchResult("unknown", reason, http_status=http_status, is_doubtful=True)
 
 
-def _read_counts(told: Any, ids: Sequence[str], kind: str, http_status: int) -> BatchResult:
-    counts = _counts_in(told)
+def _read_counts(told: Any, ids: Sequence[str], kind: str, answer: Answer) -> BatchResult:
+    counts, http_status = _counts_in(told), answer.status
     if counts is None:
         return _doubtful(
             "Pendo answered without counting what it wrote; it may or may not be written", http_status
         )
     total, updated, failed = counts
     missing = told.get("missing") or []
-    said = f" It says: {'; '.join(_texts_in(told, 'errors')[:3])[:300]}." if _texts_in(told, "errors") else ""
+    errors = answer.masked("; ".join(_texts_in(told, "errors")[:3]))
+    said = f" It says: {errors[:300]}." if errors else ""
     if not (_are_sent(missing, ids) and _add_up(counts, len(ids), len(missing), bool(told.get("errors")))):
         n_named = len(missing) if isinstance(missing, list) else 0
         reason = (

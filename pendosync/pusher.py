@@ -82,7 +82,7 @@ class Pusher:
         self._journal = journal
         self._record = record
         self._remaining = remaining
-        self._lookback = Lookback(plan, client, journal, record)
+        self._lookback = Lookback(plan, client, journal, record, is_stopping=self._is_stopping, say=self._say)
         self._counts: Counter[str] = Counter(remaining.counts)
         self._batches_done = len(remaining.settled)
         self._requests = 0
@@ -160,7 +160,7 @@ class Pusher:
             for step in steps_of(len(self.plan), self.plan.shape):
                 await self._send_step(step)
                 if not self._is_stopping():
-                    await self._lookback.wait_for(step, self._is_stopping, self._say)
+                    await self._lookback.wait_for(step)
                 if self._is_stopping():
                     break
         except PendosyncError as error:

@@ -46,6 +46,7 @@ KEYS = {"integration_key": "int3gration-key", "app_key": "app/k3y+?", "track_sec
 SHAPES = [*KEYS.values(), "app%2Fk3y%2B%3F"]
 ONCE = Retry(attempts=1)
 WEBHOOK = f"/data/segmentio/{MASK}"
+pytestmark = pytest.mark.keys(*KEYS.values())
 
 
 def settings(**options: Any) -> Settings:
@@ -313,7 +314,7 @@ PLACES: dict[str, type[RemoteError]] = {
 
 def test_every_exception_of_httpx_has_a_place() -> None:
     assert {one.__name__: _error_of(one.__new__(one)) for one in exceptions_of_httpx()} == PLACES
-    assert all(issubclass(one, Exception) and one.__module__ == "httpx" for one in ERROR_OF)
+    assert [one for one in ERROR_OF if one.__module__ != "httpx"] == [Exception]
 
 
 @pytest.mark.parametrize("kind", exceptions_of_httpx(), ids=lambda kind: kind.__name__)

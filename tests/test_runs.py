@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ import pytest
 
 import pendosync as ps
 from pendosync.meter import Meter
-from tests.test_push import IDS, a_plan, run_script, statuses, writes
+from tests.test_push import IDS, a_plan, killed_run, run_script, statuses, writes
 
 
 @pytest.fixture
@@ -107,12 +106,7 @@ def test_another_process_watches_pauses_and_cancels_a_run(sandbox, client, journ
 
 
 def test_a_run_whose_process_is_gone_is_interrupted(sandbox, journal, capsys) -> None:
-    script = run_script(sandbox, journal, "print('go', flush=True)\nrun.wait()")
-    assert script.stdout is not None
-    script.stdout.readline()
-    script.send_signal(signal.SIGKILL)
-    script.communicate()
-    (run_id,) = ps.read_runs(journal)["run_id"]
+    run_id = killed_run(sandbox, journal)
     run = ps.attach_run(journal, run_id)
     assert run.progress.is_over
     assert run.progress.state == "interrupted"
@@ -152,3 +146,24 @@ def test_a_run_goes_on_while_other_calls_use_its_client(sandbox, client, paced, 
     assert ps.fetch_fields(paced, kind="visitor").height > 0
     assert not run.progress.is_over
     assert statuses(run.wait()) == {"updated": 40}
+
+
+def test_a_run_says_that_it_looks_again_before_it_sends(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    sandbox.misbehave("latency", method="GET", seconds=0.1, times=None)
+    run = ps.push(plan, client=client, journal=journal, show=False)
+    until(lambda: "reading 40 ids again" in run.progress.note)
+    assert run.progress.state == "preparing"
+    run.wait()
+    assert run.progress.note == ""
+
+
+def test_a_run_that_looks_again_stops_soon(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    sandbox.forget_requests()
+    sandbox.misbehave("latency", method="GET", path="/api/v1/visitor", seconds=0.5, times=None)
+    run = ps.push(plan, client=client, journal=journal, show=False)
+    until(lambda: "reading" in run.progress.note)
+    run.cancel()
+    assert statuses(run.wait(timeout_s=10)) == {"pending": 40}
+    assert len([request for request in sandbox.requests() if "/visitor/u-" in request["path"]]) < 40
