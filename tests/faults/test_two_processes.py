@@ -56,7 +56,7 @@ def until(is_so: Callable[[], object], *, within_s: float = 20.0) -> None:
 def test_a_second_process_is_told_who_pushes_and_can_neither_push_nor_hurt(
     sandbox, client, journal, worker, tmp_path
 ) -> None:
-    run_id = begin(worker, sandbox, client, journal, tmp_path)
+    run_id = begin(worker, sandbox, client, journal, tmp_path, batch_size=2)
     with Worker(sandbox) as second:
         told = second.ask(journal, "resume", run_id=run_id)
     assert told["error"] == "HeldError"
@@ -91,7 +91,7 @@ def test_a_second_process_watches_pauses_lets_go_on_and_cancels(
 
 def test_a_process_that_was_halted_still_holds_its_run(sandbox, client, journal, worker, tmp_path) -> None:
     """Silent for longer than any lease, on this machine: it may wake up and go on."""
-    run_id = begin(worker, sandbox, client, journal, tmp_path)
+    run_id = begin(worker, sandbox, client, journal, tmp_path, batch_size=2)
     worker.send(signal.SIGSTOP)
     time.sleep(0.2)
     set_lease(journal, run_id, silent_s=10 * LEASE_S)
@@ -135,6 +135,20 @@ def test_a_process_that_was_taken_over_stops_before_its_next_request(
     assert statuses(outcomes) == {"updated": 40}
     twice = {id for id, n in sandbox.writes("visitor").items() if n > 1}
     assert len(twice) <= 1
+
+
+def test_a_pusher_that_tries_again_and_again_is_stopped_by_a_takeover_too(sandbox, client, journal) -> None:
+    plan = a_plan(client, batch_size=40).lift(recheck=None)
+    sandbox.misbehave("status", method="POST", status=503, times=None)
+    with ps.open_client(sandbox.settings, retry=ps.Retry(attempts=50, base_s=0.1, cap_s=0.1)) as patient:
+        run = ps.push(plan, client=patient, journal=journal, show=False)
+        until(lambda: len(writes(sandbox)) > 1)
+        set_lease(journal, run.id, silent_s=0, token="another", host="elsewhere", pid=7)
+        sent = len(writes(sandbox))
+        with pytest.raises(ps.PushError, match="was taken over by process 7 on 'elsewhere'"):
+            run.wait(timeout_s=20)
+    assert len(writes(sandbox)) <= sent + 1
+    assert statuses(ps.read_outcomes(journal, run.id)) == {"unknown": 40}
 
 
 def set_lease(journal: ps.Journal, run_id: str, *, silent_s: float, **columns: object) -> None:
