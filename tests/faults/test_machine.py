@@ -36,7 +36,7 @@ from tests.faults.workers import Workers
 
 T = TypeVar("T")
 
-EXAMPLES = int(os.environ.get("FAULT_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("FAULT_EXAMPLES", "10"))
 STEPS = 14
 
 FIELDS = ("plan", "seats")
