@@ -32,7 +32,7 @@ FLOORS = (
     ("wire", "comparison"),
     ("refusals", "loops"),
     ("auth", "records"),
-    ("plans", "client", "sandbox"),
+    ("plans", "client", "sandbox", "rundb"),
     ("runfile", "remote", "preview"),
     ("journal",),
     ("answers", "snapshots", "splitting", "remaining", "lookback", "refresh", "rejected", "verify"),
@@ -51,7 +51,7 @@ SANDBOX_IMPORTS = {"errors", "regions"}
 
 WALLS = {
     "httpx": {"throttle", "auth", "client"},
-    "sqlite3": {"runfile"},
+    "sqlite3": {"rundb", "runfile"},
     "filelock": {"runfile"},
     "anywidget": {"preview"},
     "ipywidgets": {"preview"},
@@ -76,7 +76,7 @@ WALLS = {
         "loops",
         "auth",
     }
-    - {"client", "runfile"},
+    - {"client", "rundb", "runfile"},
 }
 """What comes from outside, and the rooms it may be seen in. What is not named here is imported nowhere."""
 
