@@ -91,6 +91,7 @@ class Pusher:
         self._quiet = 0
         self._state: RunStateName = "preparing"
         self._note = ""
+        self._has_begun = False
         self._is_cancelled = False
         self._is_paused = False
         self._wish = ""
@@ -138,6 +139,11 @@ class Pusher:
             self._state = "stopping"
             self._note = "stopping: what is in flight is being finished"
 
+    def call_off(self) -> bool:
+        """Cancel, and return whether work has begun, which then writes down its own end; else it sends nothing."""
+        self.cancel()
+        return self._has_begun
+
     def pause(self) -> None:
         """Begin no more batches until `proceed`; what is in flight is finished."""
         if self._ended_s is None and not self._is_cancelled:
@@ -154,6 +160,7 @@ class Pusher:
 
     async def work(self) -> None:
         """Send everything, then write down how it ended. Raises nothing: `error` says what stopped it."""
+        self._has_begun = True
         ticker = asyncio.create_task(self._tick())
         try:
             await self._prepare()
@@ -176,6 +183,8 @@ class Pusher:
     async def _prepare(self) -> None:
         if self.plan.shape.route == "metadata":
             await ensure_write_access(self._client)
+        if self._is_stopping():
+            return
         moved = await self._lookback.moved(self._remaining.unsent)
         if moved.height:
             raise StalePlanError(
@@ -420,7 +429,7 @@ class Pusher:
         self._state, self._ended_s = state, time.monotonic()
         try:
             self._record.record_end(state, self._note)
-            if self.error:  # ids were perhaps refused or found wrong, which no batch tells
+            if not all_done:  # ids were perhaps refused, found wrong or cut off, which no batch tells
                 told = derive_outcomes(self._journal, self._record.run_id, self.plan)["status"]
                 self._counts = Counter(told.filter(told != "pending"))
         except JournalError as error:
