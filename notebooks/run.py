@@ -136,6 +136,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--html", type=Path, metavar="FOLDER", help="leave the executed notebook there as HTML"
     )
     parser.add_argument(
+        "--ipynb", type=Path, metavar="FOLDER", help="leave the executed notebook itself there"
+    )
+    parser.add_argument(
         "--timeout", type=int, default=300, metavar="SECONDS", help="for one cell (default: 300)"
     )
     options = parser.parse_args(arguments)
@@ -151,6 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page = options.html / options.notebook.with_suffix(".html").name
         write_html(notebook, page)
         print(f"\nThe executed notebook is {page}.")
+    if options.ipynb:
+        options.ipynb.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, options.ipynb / options.notebook.name)
     print(f"{options.notebook.name} ran in {time.monotonic() - began:.0f} s.")
     return 0
 

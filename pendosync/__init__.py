@@ -38,7 +38,8 @@ from pendosync.gates import Canary, Gates
 from pendosync.journal import Journal, open_journal, read_outcomes, read_plan, read_runs
 from pendosync.mapping import Mapping, Trait, load_mapping
 from pendosync.pacing import Pacing
-from pendosync.plans import Plan, after, before, build_curl, changed, dry_run, load_plan, plan_changes
+from pendosync.planning import plan_changes
+from pendosync.plans import Plan, build_curl, dry_run, load_plan
 from pendosync.push import Run, attach_run, push, resume_push
 from pendosync.refresh import refresh_plan
 from pendosync.regions import Pace, Target
@@ -46,6 +47,7 @@ from pendosync.rejected import plan_rejected
 from pendosync.remote import check_access, fetch_fields, fetch_values
 from pendosync.retries import Retry
 from pendosync.sandbox import Sandbox, open_sandbox
+from pendosync.selections import after, before, changed
 from pendosync.settings import Settings
 from pendosync.snapshots import read_snapshot
 from pendosync.suggestions import suggest_mapping

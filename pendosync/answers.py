@@ -8,12 +8,10 @@ from typing import Any, Final
 from pendosync.client import Answer
 from pendosync.errors import (
     AnswerError,
-    BrokenError,
-    BusyError,
     KeyRefusedError,
+    NoAnswerError,
     RefusedError,
     RemoteError,
-    UnreachableError,
     counted,
 )
 from pendosync.frames import Status
@@ -33,39 +31,46 @@ def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) ->
         kind: for the reasons' words.
     """
     if route == "webhook":
-        return BatchResult(
-            "accepted", "the webhook answers for no row; verify by reading back", http_status=answer.status
-        )
+        return _read_acceptance(answer)
     try:
         told = answer.json()
     except AnswerError as error:
         return _doubtful(f"{error} It may or may not be written.", answer.status)
-    return _read_counts(told, ids, kind, answer.status)
+    return _read_counts(told, ids, kind, answer)
+
+
+def _read_acceptance(answer: Answer) -> BatchResult:
+    if answer.body.lstrip().startswith(b"<"):
+        error = answer.unreadable("a page", expected="an answer for machines")
+        return _doubtful(f"{error} It may or may not be written.", answer.status)
+    reason = "the webhook answers for no row; verify by reading back"
+    return BatchResult("accepted", reason, http_status=answer.status)
 
 
 def _doubtful(reason: str, http_status: int) -> BatchResult:
     return BatchResult("unknown", reason, http_status=http_status, is_doubtful=True)
 
 
-def _read_counts(told: Any, ids: Sequence[str], kind: str, http_status: int) -> BatchResult:
-    counts = _counts_in(told)
+def _read_counts(told: Any, ids: Sequence[str], kind: str, answer: Answer) -> BatchResult:
+    counts, http_status = _counts_in(told), answer.status
     if counts is None:
         return _doubtful(
             "Pendo answered without counting what it wrote; it may or may not be written", http_status
         )
     total, updated, failed = counts
-    position = {id: at for at, id in enumerate(ids)}
-    named = set(_texts_in(told, "missing"))
-    missing = sorted(position[id] for id in named if id in position)
-    said = f" It says: {'; '.join(_texts_in(told, 'errors')[:3])[:300]}." if _texts_in(told, "errors") else ""
-    if not (total == len(ids) == updated + failed and failed >= len(named)):
+    missing = told.get("missing") or []
+    errors = answer.masked("; ".join(_texts_in(told, "errors")[:3]))
+    said = f" It says: {errors[:300]}." if errors else ""
+    if not (_are_sent(missing, ids) and _add_up(counts, len(ids), len(missing), bool(told.get("errors")))):
+        n_named = len(missing) if isinstance(missing, list) else 0
         reason = (
-            f"Pendo's counts do not add up (total {total}, updated {updated}, failed {failed}, {len(named)} named missing, "
-            f"for {counted(len(ids), 'record')}), so each may or may not be written.{said}"
+            f"Pendo's counts and names do not add up (total {total}, updated {updated}, failed {failed}, {n_named} named "
+            f"missing, for {counted(len(ids), 'record')}), so each may or may not be written.{said}"
         )
         return _doubtful(reason, http_status)
+    position = {id: at for at, id in enumerate(ids)}
     exceptions: list[tuple[int, Status, str]] = [
-        (at, "missing", f"Pendo does not know this {kind}") for at in missing
+        (at, "missing", f"Pendo does not know this {kind}") for at in sorted(position[id] for id in missing)
     ]
     n_unnamed = failed - len(missing)
     if not n_unnamed:
@@ -79,9 +84,28 @@ def _read_counts(told: Any, ids: Sequence[str], kind: str, http_status: int) -> 
     return BatchResult("failed", reason, exceptions, http_status, n_unnamed=n_unnamed)
 
 
+def _are_sent(missing: Any, ids: Sequence[str]) -> bool:
+    """Whether those named missing are ids of the request, each once."""
+    if not isinstance(missing, list) or not all(isinstance(one, str) for one in missing):
+        return False
+    named = set(missing)
+    return len(named) == len(missing) and named <= set(ids)
+
+
+def _add_up(counts: tuple[int, int, int], n_ids: int, n_missing: int, has_errors: bool) -> bool:
+    """Whether the counts fit together, and with what is named: errors are of records that failed and are not missing."""
+    total, updated, failed = counts
+    return (
+        min(counts) >= 0
+        and total == n_ids == updated + failed
+        and failed >= n_missing + (1 if has_errors else 0)
+    )
+
+
 def _counts_in(told: Any) -> tuple[int, int, int] | None:
-    match told:
-        case {"total": int(total), "updated": int(updated), "failed": int(failed)}:
+    counts = [told.get(name) for name in ("total", "updated", "failed")] if isinstance(told, dict) else []
+    match counts:
+        case [int(total), int(updated), int(failed)] if bool not in map(type, counts):
             return total, updated, failed
     return None
 
@@ -91,22 +115,37 @@ def _texts_in(told: dict[str, Any], name: str) -> list[str]:
     return [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
 
 
-def read_error(error: RemoteError) -> BatchResult:
-    """Return what a failed request means for the ids of its batch: never sent, sent without an answer, or refused."""
-    if isinstance(error, RefusedError) and not isinstance(error, KeyRefusedError):
-        is_whole = error.status in _WHOLE_REFUSED
-        return BatchResult("failed", str(error), http_status=error.status, is_refused=is_whole)
-    if error.status == 408:
-        return BatchResult("unknown", str(error), http_status=408, is_too_long=True)
-    is_sent = not isinstance(error, UnreachableError | KeyRefusedError | BusyError)
-    more = " It may or may not be written." if isinstance(error, BrokenError | AnswerError) else ""
-    return BatchResult("unknown" if is_sent else "pending", f"{error}{more}", http_status=error.status)
+def read_error(error: RemoteError, *, in_doubt: bool = False) -> BatchResult:
+    """Return what a failed request means for the ids of its batch: never sent, sent without an answer, or refused.
+
+    Args:
+        error: of its last try. One without an answer that can be read is doubtful: ask again.
+        in_doubt: an earlier request for the same ids may have been carried out: a refusal says nothing of that one.
+    """
+    is_refused, is_too_long = _refuses_records(error), error.status == 408
+    is_doubtful = isinstance(error, AnswerError) and error.status is None
+    if not (in_doubt or error.in_doubt):
+        return BatchResult(
+            "failed" if is_refused else "pending", str(error), http_status=error.status, is_refused=is_refused
+        )
+    more = "" if isinstance(error, NoAnswerError) else " It, or an earlier try, may or may not be written."
+    return BatchResult(
+        "unknown",
+        f"{error}{more}",
+        http_status=error.status,
+        is_refused=is_refused,
+        is_too_long=is_too_long,
+        is_doubtful=is_doubtful,
+    )
+
+
+def _refuses_records(error: RemoteError) -> bool:
+    """Whether Pendo refused the request for what it holds: perhaps one record of it, or its size."""
+    is_key = isinstance(error, KeyRefusedError)
+    return isinstance(error, RefusedError) and not is_key and error.status in _WHOLE_REFUSED
 
 
 def stops_the_run(error: RemoteError) -> bool:
-    """Whether the next batch would fare no better: nobody answers, something else does, or the key is refused."""
-    return (
-        error.retryable
-        or isinstance(error, KeyRefusedError | AnswerError)
-        or (isinstance(error, RefusedError) and error.status in (401, 403))
-    )
+    """Whether the next batch would fare no better: nobody answers, something else does, or the key or path is refused."""
+    is_unreadable = isinstance(error, AnswerError) and error.status is None
+    return not _refuses_records(error) and not is_unreadable

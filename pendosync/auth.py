@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
 from typing import Final
 from urllib.parse import quote
 
@@ -12,7 +15,7 @@ import httpx
 
 from pendosync.refusals import CALLED
 from pendosync.regions import MASK
-from pendosync.settings import Settings
+from pendosync.settings import Secret, Settings
 
 KEY_HEADER: Final = "x-pendo-integration-key"
 """Carries the integration key to the API host, and the track secret to the data host."""
@@ -21,11 +24,10 @@ SECRET: Final = "pendosync.secret"
 """The request extension that names the secret which a request needs."""
 
 
-def secrets_of(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the name and the text of each secret that is set."""
-    for name in CALLED:
-        if getattr(settings, name) is not None:
-            yield name, settings.secret(name).reveal()
+def fingerprint_of(settings: Settings, names: Sequence[str], /) -> str:
+    """Return a digest that stands for the first secret of *names* that is set; of no secret, where none is."""
+    text = next((secret.reveal() for name in names if (secret := getattr(settings, name)) is not None), "")
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Mask(logging.Filter):
@@ -33,13 +35,14 @@ class Mask(logging.Filter):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self._settings = settings
+        secrets = (getattr(settings, name) for name in CALLED)
+        forms = sorted({form for secret in secrets if secret for form in _forms_of(secret)}, key=len)
+        pattern = re.compile("|".join(map(re.escape, reversed(forms))) or r"(?!)")
+        # as in Secret, no attribute holds it, and no pickle takes it
+        self._sub: Callable[[str], str] = lambda text: pattern.sub(MASK, text)
 
     def masked(self, text: str) -> str:
-        for _, secret in secrets_of(self._settings):
-            for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1]):
-                text = text.replace(form, MASK)
-        return text
+        return self._sub(text)
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
@@ -47,6 +50,36 @@ class Mask(logging.Filter):
         if masked != text:
             record.msg, record.args = masked, None
         return True
+
+
+def _forms_of(secret: Secret) -> Iterator[str]:
+    """Yield the secret as it stands in a text, a path, JSON by Python and by Go, HTML, and the repr of bytes."""
+    text = secret.reveal()
+    in_json = json.dumps(text)[1:-1]
+    yield from (text, quote(text, safe=""), in_json, escape(text), repr(text.encode())[2:-1])
+    yield in_json.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
+
+
+class _QuietURL(httpx.URL):
+    def __repr__(self) -> str:
+        return f"URL('{self.scheme}://{self.host}/{MASK}')"
+
+
+class _QuietHeaders(httpx.Headers):
+    def __repr__(self) -> str:
+        shown = {name: MASK if name == KEY_HEADER else value for name, value in self.items()}
+        return repr(httpx.Headers(shown))
+
+
+class _QuietRequest(httpx.Request):
+    """The copy of a request that holds the secret: no repr of it, of its address or of its headers shows it."""
+
+    def __init__(self, shown: httpx.Request, url: httpx.URL, headers: httpx.Headers) -> None:
+        super().__init__(shown.method, url, stream=shown.stream, extensions=shown.extensions)
+        self.url, self.headers = _QuietURL(url), _QuietHeaders(headers)
+
+    def __repr__(self) -> str:
+        return f"<Request({self.method!r}, {self.url!r})>"
 
 
 class AuthTransport(httpx.AsyncBaseTransport):
@@ -61,15 +94,13 @@ class AuthTransport(httpx.AsyncBaseTransport):
 
     def _with_secret(self, request: httpx.Request) -> httpx.Request:
         name = request.extensions[SECRET]
-        url, headers, secret = request.url, request.headers.copy(), self._settings.secret(name).reveal()
+        url, headers, secret = request.url, request.headers.copy(), self._settings.secret(name)
         if name == "app_key":
-            path = url.raw_path.replace(MASK.encode(), quote(secret, safe="").encode())
-            url = url.copy_with(raw_path=path)
+            key = quote(secret.reveal(), safe="").encode()
+            url = url.copy_with(raw_path=url.raw_path.replace(MASK.encode(), key))
         else:
-            headers[KEY_HEADER] = secret
-        return httpx.Request(
-            request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
-        )
+            headers[KEY_HEADER] = secret.reveal()
+        return _QuietRequest(request, url, headers)
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -12,7 +12,7 @@ from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from importlib.metadata import version
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -20,11 +20,12 @@ from weakref import finalize
 
 import httpx
 
-from pendosync.auth import SECRET, AuthTransport, Mask, secrets_of
+from pendosync.auth import SECRET, AuthTransport, Mask, fingerprint_of
 from pendosync.errors import (
     AnswerError,
     BrokenError,
     NoAnswerError,
+    PendosyncError,
     RefusedError,
     RemoteError,
     SettingsError,
@@ -59,13 +60,19 @@ ERROR_OF: Final[AbstractMapping[type[Exception], type[RemoteError]]] = MappingPr
         httpx.HTTPStatusError: AnswerError,
         httpx.CookieConflict: AnswerError,
         httpx.InvalidURL: RefusedError,
+        Exception: NoAnswerError,
     }
 )
-"""httpx's exception → ours, by the nearest class. What may have been sent is a NoAnswerError."""
+"""httpx's exception, or any other from below → ours, by the nearest class. What may have been sent is a NoAnswerError."""
 
 _CONNECT_S: Final = 15.0
 _LOOK_S: Final = 0.5
 _SHOWN: Final = 200
+_SHARED_KEYS: Final[AbstractMapping[Host, tuple[str, ...]]] = MappingProxyType(
+    {"api": ("integration_key",), "data": ("app_key", "track_secret")}
+)
+"""Host → the secrets of which the first that is set names the throttle of its requests."""
+
 _LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
 
 
@@ -78,6 +85,7 @@ class Answer:
         body: the bytes, decompressed; not in the repr.
         method, path: what it answers, the path masked.
         shown: the beginning of the body as people may see it.
+        masked: hides the secrets in a text of the body before it is shown or written.
     """
 
     status: int
@@ -85,6 +93,7 @@ class Answer:
     method: str = ""
     path: str = ""
     shown: str = field(default="", repr=False)
+    masked: Callable[[str], str] = field(default=str, repr=False, compare=False)
 
     def json(self) -> Any:
         """Return the body's content.
@@ -274,6 +283,7 @@ class Client:
             try:
                 return await self._try(ask, tries, on_try)
             except RemoteError as error:
+                error.in_doubt = in_doubt is not None or _leaves_doubt(error)
                 now, wait_s = self._clock.now(), policy.wait_s(tries, error.retry_after_s)
                 give_up_at = now + policy.total_s if give_up_at is None else give_up_at
                 if not error.retryable or error.status in never_again:
@@ -286,33 +296,49 @@ class Client:
             await self._clock.sleep(wait_s)
 
     async def _try(self, ask: Ask, tries: int, on_try: Callable[[int], None] | None) -> Answer:
+        stopped: list[tuple[BaseException, TracebackType | None]] = []
+
         def count() -> None:
-            if on_try is not None:
-                on_try(tries)
+            try:
+                if on_try is not None:
+                    on_try(tries)
+            except BaseException as error:
+                stopped.append((error, error.__traceback__))
+                raise
             self._n_requests += 1
 
+        http = self._http(ask.host)
         try:
-            http = self._http(ask.host)
             url = self._base_url(ask.host) + ask.path
             headers = {"Content-Type": "application/json"} if ask.body is not None else {}
             marks = {SECRET: ask.secret, ROWS: ask.rows, ON_START: count}
             request = http.build_request(ask.method, url, content=ask.body, headers=headers, extensions=marks)
             response = await http.send(request)
-        except tuple(ERROR_OF) as error:
-            told = self._told(type(error).__name__, str(error))
-            failure = no_answer(_error_of(error), ask, self.target, told, tries)
+        except BaseException as error:
+            failure = (
+                stopped[0][0].with_traceback(stopped[0][1]) if stopped else self._failure(error, ask, tries)
+            )
         else:
             return self._read(response, ask, tries)
-        raise failure  # outside of the except clause, so that httpx's error and its frames do not come along
+        # Outside of the except clause, so that nothing of what is below comes along: its frames hold requests with keys.
+        raise failure
+
+    def _failure(self, error: BaseException, ask: Ask, tries: int) -> BaseException:
+        """Return what to raise for what came from below: an error of ours, or a cancellation, without its past."""
+        if isinstance(error, PendosyncError) or not isinstance(error, Exception):
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None)
+        told = self._told(type(error).__name__, str(error))
+        return no_answer(_error_of(error), ask, self.target, told, tries)
 
     def _read(self, response: httpx.Response, ask: Ask, tries: int) -> Answer:
         status, shown = response.status_code, self._shown(response.content)
         if response.is_success:
             self._welcome.add(ask.host)
-            return Answer(status, response.content, ask.method, ask.path, shown)
+            return Answer(status, response.content, ask.method, ask.path, shown, self._mask.masked)
         if response.is_redirect:
             to = response.next_request.url.host if response.next_request else ""
-            raise redirected(ask, self.target, status, to)
+            raise redirected(ask, self.target, status, self._mask.masked(to))
         if status in (400, 401, 403) and ask.host not in self._welcome:
             raise key_refused(ask, self.target, status, shown, self._region_of_key(ask))
         raise refused(ask, status, shown, tries, asked_wait_s(response.headers))
@@ -334,7 +360,8 @@ class Client:
             pace = self.target.api_pace if host == "api" else self.target.data_pace
             bounded = replace(pace, max_at_once=pace.at_once)
             where = urlsplit(self._base_url(host)).netloc
-            self._throttles[host] = throttle_for(where, self._shared_key(host), bounded, self._clock)
+            key = fingerprint_of(self.settings, _SHARED_KEYS[host])
+            self._throttles[host] = throttle_for(where, key, bounded, self._clock)
         return self._throttles[host]
 
     def _network(self, url: str, at_once: int) -> httpx.AsyncBaseTransport:
@@ -353,12 +380,6 @@ class Client:
     def _ssl(self) -> ssl.SSLContext:
         return httpx.create_ssl_context()
 
-    def _shared_key(self, host: Host) -> str:
-        """Return the secret whose digest names the throttle that this host's requests share."""
-        secrets = dict(secrets_of(self.settings))
-        names = ("integration_key",) if host == "api" else ("app_key", "track_secret")
-        return next((secrets[name] for name in names if name in secrets), "")
-
     def _base_url(self, host: Host) -> str:
         return self.target.api_url if host == "api" else self.target.data_url
 
@@ -372,9 +393,9 @@ class Client:
 
     def _region_of_key(self, ask: Ask) -> str | None:
         """Return the other region that the key's ending names, as some integration keys' do."""
-        ending = self.settings.secret(ask.secret).reveal().rpartition(".")[2]
-        is_other = ending in REGIONS and ending != self.target.region
-        return ending if ask.secret == "integration_key" and is_other else None
+        secret = self.settings.secret(ask.secret)
+        named = [one for one in REGIONS if secret.reveal().endswith(f".{one}") and one != self.target.region]
+        return named[0] if named and ask.secret == "integration_key" else None
 
     def close(self) -> None:
         """End the thread; what is under way is cancelled. Can be called twice."""
@@ -431,7 +452,7 @@ def _leaves_doubt(error: RemoteError) -> bool:
     """Whether the request may have been carried out."""
     if isinstance(error, NoAnswerError):
         return not isinstance(error, UnreachableError)
-    return isinstance(error, BrokenError) or error.status == 408
+    return isinstance(error, BrokenError | AnswerError) or error.status == 408
 
 
 def _refuse_constant(name: str) -> None:

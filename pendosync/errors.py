@@ -201,10 +201,12 @@ class ClientError(PendosyncError, RuntimeError):
 class RemoteError(PendosyncError):
     """Pendo, or the way to it, did not do as asked.
 
-    Holds the method, the masked path and the status; never the request, its headers or a key.
+    Holds the method, the masked path and the status; never the request, its headers or a key. `in_doubt` says that the
+    request, or an earlier try of it, may have been carried out all the same.
     """
 
     retryable: ClassVar[bool] = False
+    in_doubt: bool = False
 
     def __init__(
         self,
@@ -293,7 +295,7 @@ class HeldError(JournalError):
 def _who(holder: Any) -> str:
     if holder is None:
         return "another process"
-    return f"process {holder.pid} on {holder.host!r}, which last wrote {holder.silent_s:.0f} s ago"
+    return f"process {holder.pid} on {holder.host!r}, which last wrote {max(0.0, holder.silent_s):.0f} s ago"
 
 
 def _whose(holder: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from pendosync.errors import PlanError
+from pendosync.errors import PlanError, first_line
 
 
 def write_folder(
@@ -38,10 +38,17 @@ def write_folder(
             folder.rmdir()
         beside.rename(folder)
         force_out(folder.parent)
-    except OSError as error:
+    except PlanError:
+        raise
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+    ) as error:  # the last two: a name with a NUL, or that is not Unicode
+        told = getattr(error, "strerror", None) or first_line(error)
         raise PlanError(
-            f"The plan can't be written to {str(folder)!r} ({error.strerror or error}). Expected a folder that can be "
-            f"written, with room. Hint: choose another place."
+            f"The plan can't be written to {str(folder)!r} ({told}). Expected a folder that can be written, with room. "
+            f"Hint: choose another place."
         ) from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)

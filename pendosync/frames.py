@@ -188,6 +188,20 @@ def type_of(dtype: pl.DataType) -> FieldType | None:
     return next((name for name, known in DTYPES.items() if known == dtype), None)
 
 
+def is_unicode(text: str) -> bool:
+    r"""Whether *text* can be encoded: Python and JSON may hold halves of a surrogate pair, polars can't.
+
+    Example:
+        >>> is_unicode("é"), is_unicode(chr(0xD83D))
+        (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def as_words(dtype: pl.DataType) -> str:
     """Return *dtype* as an analyst would read it.
 

@@ -75,7 +75,8 @@ class Gates:
 class Canary:
     """A push in steps: few ids first, read back from Pendo and compared before the next. Part of the plan.
 
-    A step whose ids all failed, or that reads back otherwise than pushed, stops the run, which can be resumed.
+    A step whose ids all failed, or that reads back otherwise than pushed, stops the run. Resuming it goes on with the
+    next step.
 
     Args:
         steps: where each step but the last ends, counted from the plan's first id: whole numbers are ids, numbers

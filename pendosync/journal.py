@@ -18,7 +18,7 @@ from typing import Any, Final
 import polars as pl
 
 from pendosync.errors import JournalError, PlanError, counted, listed
-from pendosync.frames import OUTCOMES, RunStateName, Status
+from pendosync.frames import OUTCOMES, RunStateName, Status, is_unicode
 from pendosync.plans import Plan, load_plan
 from pendosync.rundb import FILE, reading, told
 from pendosync.runfile import (
@@ -164,6 +164,11 @@ def open_journal(path: str | Path | None = None, /) -> Journal:
     folder = (
         Path(path) if path is not None else (env.parent if env else Path.cwd()) / ".pendosync" / "journal"
     )
+    if "\0" in str(folder) or not is_unicode(str(folder)):
+        raise JournalError(
+            f"The journal {str(folder)!r} can't be a folder: no file system takes that name. Expected a plain path. "
+            f"Hint: open_journal('journal')."
+        )
     if folder.exists() and not folder.is_dir():
         raise JournalError(
             f"The journal {str(folder)!r} is a file. Expected a folder. Hint: open_journal('journal')."

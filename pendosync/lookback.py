@@ -12,24 +12,43 @@ import polars as pl
 from pendosync.client import Client
 from pendosync.comparison import moved_cells, read_back
 from pendosync.errors import PushError, counted, listed
-from pendosync.frames import PROBLEMS
+from pendosync.frames import PROBLEMS, Status
 from pendosync.journal import WRITTEN, Journal, derive_outcomes
 from pendosync.plans import Plan
-from pendosync.remote import fetch_held
+from pendosync.remote import SINGLE_READS, fetch_held
 from pendosync.runfile import RunRecord
 from pendosync.wire import Step, steps_of
 
 _LOOK_EVERY_S: Final = 1.0
+_AT_A_TIME: Final = 20
+"""Ids read between two looks at whether the run is to end."""
 
 
 class Lookback:
-    """Reads what Pendo holds, off the client's loop, and compares it with the plan."""
+    """Reads what Pendo holds, off the client's loop, and compares it with the plan.
 
-    def __init__(self, plan: Plan, client: Client, journal: Journal, record: RunRecord) -> None:
+    Args:
+        plan, client, journal, record: as the run has them.
+        is_stopping: whether the run is to end; then nothing more is read.
+        say: takes what the run's view shows meanwhile.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        client: Client,
+        journal: Journal,
+        record: RunRecord,
+        *,
+        is_stopping: Callable[[], bool],
+        say: Callable[[str], None],
+    ) -> None:
         self._plan = plan
         self._client = client
         self._journal = journal
         self._record = record
+        self._is_stopping = is_stopping
+        self._say = say
 
     async def moved(self, unsent: pl.Series) -> pl.DataFrame:
         """Return the PROBLEMS of those rows whose values moved since the plan was made; they are written as refused.
@@ -43,11 +62,26 @@ class Lookback:
         if not most or not len(unsent) or self._client.settings.integration_key is None:
             return PROBLEMS.to_frame()
         rows = unsent if len(unsent) <= most else unsent.gather_every(-(-len(unsent) // most))
-        return await asyncio.to_thread(self._find_moved, rows)
+        self._say(f"reading {counted(len(rows), 'id')} again, to see whether anything moved")
+        moved = await asyncio.to_thread(self._find_moved, rows)
+        self._say("")
+        return moved
+
+    def _held(self, ids: pl.Series) -> pl.DataFrame | None:
+        """Return what Pendo holds of *ids*, or None where the run is stopping: few at a time, so that it stops soon."""
+        size = _AT_A_TIME if len(ids) <= SINGLE_READS else len(ids)
+        parts = []
+        for start in range(0, len(ids), size):
+            if self._is_stopping():
+                return None
+            parts.append(fetch_held(self._client, self._plan, ids=ids.slice(start, size)))
+        return pl.concat(parts)
 
     def _find_moved(self, rows: pl.Series) -> pl.DataFrame:
         changes = self._plan.changes[rows]
-        held = fetch_held(self._client, self._plan, ids=changes["id"])
+        held = self._held(changes["id"])
+        if held is None:
+            return PROBLEMS.to_frame()
         moved = moved_cells(changes, held, against=self._plan.against)
         reasons = moved.group_by("id", maintain_order=True).agg(
             pl.concat_str(pl.coalesce(pl.col("field") + ": ", pl.lit("")), "reason")
@@ -76,8 +110,10 @@ class Lookback:
             f"refresh_plan(plan, client=client) plans again on today's values."
         )
 
-    async def wait_for(self, step: Step, is_stopping: Callable[[], bool], say: Callable[[str], None]) -> None:
+    async def wait_for(self, step: Step) -> None:
         """Read a canary step back, and return once the next may begin, or the run is stopping.
+
+        A step that failed stops the run once: resuming it is the word to go on with the next.
 
         Raises:
             PushError: nothing of the step was written, it reads back otherwise than pushed, or it can't be seen yet and
@@ -89,18 +125,19 @@ class Lookback:
             return
         rows = await asyncio.to_thread(self._written_in, step)
         if rows.is_empty():
+            self._record.record_step(step.number)
             raise self._stop(
                 f"Canary step {step.number + 1} failed: of {counted(step.n_rows, 'id')} none was written."
             )
         until_s = time.monotonic() + canary.settle_s
         while True:
-            say(f"canary step {step.number + 1}: reading {counted(rows.height, 'id')} back")
+            self._say(f"canary step {step.number + 1}: reading {counted(rows.height, 'id')} back")
             rows = await asyncio.to_thread(self._not_seen, step, rows)
             if rows.is_empty() or (canary.unseen == "go_on" and time.monotonic() >= until_s):
-                say("")
+                self._say("")
                 self._record.record_step(step.number)
                 return
-            if is_stopping():
+            if self._is_stopping():
                 return
             if time.monotonic() >= until_s:
                 raise self._stop(
@@ -118,9 +155,13 @@ class Lookback:
         """Return those of *rows* that can't be seen yet.
 
         Raises:
-            PushError: some read back otherwise than pushed; they are written as failed.
+            PushError: some read back otherwise than pushed; they are written as failed, or as unknown where Pendo
+                denies that it knows them: it says the same where a read is not allowed.
         """
-        seen = read_back(rows, fetch_held(self._client, self._plan, ids=rows["id"]))
+        held = self._held(rows["id"])
+        if held is None:
+            return rows
+        seen = read_back(rows, held)
         wrong = seen.filter(pl.col("seen").is_in(["other", "missing"]))
         if wrong.is_empty():
             return rows.filter(seen["seen"] == "not_yet")
@@ -129,9 +170,10 @@ class Lookback:
             for row, id_ in enumerate(self._plan.changes["id"].slice(0, step.first_row + step.n_rows))
         }
         self._record.record_rows(
-            (at[id_], self._batch_of(at[id_]), "failed", _otherwise(fields))
+            (at[id_], self._batch_of(at[id_]), *_otherwise(fields))
             for id_, fields in wrong.select("id", "fields").iter_rows()
         )
+        self._record.record_step(step.number)
         raise self._stop(
             f"Canary step {step.number + 1} failed: {counted(wrong.height, 'id')} read back otherwise than pushed: "
             f"{listed(wrong['id'])}."
@@ -141,7 +183,10 @@ class Lookback:
         return PushError(sentence, run_id=self._record.run_id)
 
 
-def _otherwise(fields: list[str] | None) -> str:
+def _otherwise(fields: list[str] | None) -> tuple[Status, str]:
     if fields is None:
-        return "Pendo said that it wrote this id, and does not know it when read back"
-    return f"Pendo said that it wrote this id, and holds other values when read back: {listed(fields)}"
+        return "unknown", "Pendo said that it wrote this id, and does not know it when read back"
+    return (
+        "failed",
+        f"Pendo said that it wrote this id, and holds other values when read back: {listed(fields)}",
+    )

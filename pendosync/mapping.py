@@ -26,6 +26,7 @@ from pendosync.frames import (
     Kind,
     NullPolicy,
     Route,
+    is_unicode,
 )
 from pendosync.reports import BOX, CELL, MUTED, ROW
 
@@ -359,15 +360,15 @@ def load_mapping(path: str | Path, /) -> Mapping:
     """
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MappingError(
-            f"The mapping {str(path)!r} can't be read ({error.strerror or error}). Expected a TOML file. "
-            f"Hint: Path('mapping.toml').write_text(mapping.to_toml()) writes one."
-        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise MappingError(
             f"The mapping {str(path)!r} is no TOML ({first_line(error)}). Expected what Mapping.to_toml() writes. "
             f"Hint: mend that line."
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise MappingError(
+            f"The mapping {str(path)!r} can't be read ({getattr(error, 'strerror', None) or error}). Expected a TOML "
+            f"file. Hint: Path('mapping.toml').write_text(mapping.to_toml()) writes one."
         ) from None
     return Mapping.from_dict(values)
 
@@ -375,6 +376,11 @@ def load_mapping(path: str | Path, /) -> Mapping:
 def _ensure_text(name: str, value: object) -> None:
     if value is not None and not isinstance(value, str):
         raise MappingError(f"{name} is {value!r}. Expected a text. Hint: {name}={str(value)!r}.")
+    if isinstance(value, str) and not is_unicode(value):
+        raise MappingError(
+            f"{name} is {value!r}, which holds half of a character: a lone surrogate. Expected a text in Unicode. "
+            f"Hint: table.columns lists the names as they are."
+        )
 
 
 def _as_list(traits: object) -> Sequence[object]:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import secrets
 import shlex
 from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import polars as pl
 
-from pendosync.checks import RULES, no_problems, row_problems
-from pendosync.diffs import ensure_changes
-from pendosync.errors import MappingError, PlanError, counted, first_line, listed, nearest
+from pendosync.checks import RULES, no_problems
+from pendosync.errors import PlanError, counted, first_line, listed, nearest
 from pendosync.folders import altered, read_folder, write_folder
 from pendosync.frames import (
     DTYPES,
@@ -29,6 +26,7 @@ from pendosync.frames import (
     change_fields,
     empty_changes,
     ensure_frame,
+    is_unicode,
     raw_cell,
     raw_of,
     type_of,
@@ -37,10 +35,8 @@ from pendosync.gates import Canary, Facts, Gates, held_by, lifted
 from pendosync.mapping import Mapping
 from pendosync.regions import MASK, Pace, Target
 from pendosync.reports import Summary, plan_html, plan_text
+from pendosync.selections import after, before, changed
 from pendosync.wire import Shape, build_requests, encode_before, encode_records, steps_of
-
-BATCH_SIZE: Final = 500
-"""Ids in a bulk write, by default. Source: a public client sends as many; Pendo names no limit (read 2026-11-23)."""
 
 _FORMAT: Final = 2
 _PART_ROWS: Final = 200_000
@@ -138,6 +134,7 @@ class Plan:
     @cached_property
     def summary(self) -> Summary:
         """The plan in numbers: ids per action, changes per field, problems per rule, requests and expected time."""
+        n_recheck = min(self.gates.recheck or 0, len(self))
         fields = {name: pl.col("changed").struct.field(name).sum().alias(name) for name in self.fields}
         changed = self.changes.select(*fields.values()).row(0, named=True) if fields else {}
         return Summary(
@@ -155,6 +152,9 @@ class Plan:
             max_per_second=self.pace.max_per_second,
             max_at_once=self.pace.max_at_once,
             expected_s=self.pace.expected_s(self.n_requests, rows=len(self)),
+            n_recheck=n_recheck,
+            recheck_s=self.target.api_pace.expected_s(n_recheck),
+            held=tuple(self.held_by),
             notes=tuple(self._notes()),
         )
 
@@ -243,9 +243,11 @@ class Plan:
         }
 
     def _known_ids(self, names: Iterable[str]) -> pl.DataFrame:
-        if isinstance(names, str) or any(not isinstance(name, str | int) for name in names):
+        names = names if isinstance(names, str) else list(names)
+        if isinstance(names, str) or not all(_is_id(name) for name in names):
             raise PlanError(
-                f"The ids are {names!r}. Expected a list of texts. Hint: plan.select(ids=['u-1', 'u-2'])."
+                f"The ids are {_shown_ids(names)}. Expected a list of texts in Unicode. "
+                f"Hint: plan.select(ids=['u-1', 'u-2'])."
             )
         wanted = pl.DataFrame({"id": [str(name) for name in names]}, schema={"id": pl.String}).unique(
             maintain_order=True
@@ -261,7 +263,6 @@ class Plan:
         return wanted
 
     def _notes(self) -> Iterator[str]:
-        yield from (f"Held by a gate. {sentence}" for sentence in self.held_by)
         if self.undoes:
             yield f"Takes back run {self.undoes}."
         yield from self.notes
@@ -286,126 +287,6 @@ class Plan:
 
     def _repr_html_(self) -> str:
         return plan_html(self.summary, self.changes.head(8), self.fields)
-
-
-def plan_changes(
-    changes: pl.DataFrame,
-    /,
-    *,
-    mapping: Mapping,
-    target: Target,
-    problems: pl.DataFrame | None = None,
-    create: Literal["never", "unknown_ids"] = "never",
-    batch_size: int = BATCH_SIZE,
-    send: Literal["changed", "all"] = "changed",
-    planned_at: datetime | None = None,
-    canary: Canary | None = None,
-    gates: Gates | None = None,
-    n_compared: int | None = None,
-    against: Literal["pendo", "snapshot"] = "pendo",
-) -> Plan:
-    """Return the plan that carries *changes* to *target*. Touches no network.
-
-    Args:
-        changes: CHANGES frame (n rows), from `diff_values`.
-        mapping: gives kind, group and route.
-        target: where to, and nowhere else: `client.target`.
-        problems: PROBLEMS frame, to be kept with the plan.
-        create: `never` turns ids that Pendo does not know into problems `not_in_pendo`; `unknown_ids` creates them.
-        batch_size: ids in a bulk write; a webhook message always has one.
-        send: `changed` fields only, or `all` that have a value.
-        planned_at: the plan's time, now when left out; the timestamp of webhook messages.
-        canary: steps in which it travels, each read back before the next; None is all at once.
-        gates: what a push of it may do at most; None takes `Gates()`.
-        n_compared: how many ids were compared, for the gate `max_changed_share`.
-        against: as in `diff_values`; before sending, what moved since is judged by it.
-
-    Raises:
-        FrameError: *changes* or *problems* breaks its brick.
-        MappingError: an option is none of its choices.
-        PlanError: *batch_size* is no whole number from 1 up.
-
-    Source: Pendo advises against creating ids by API in nearly all cases (tech note, read 2026-11-23).
-    """
-    ensure_changes(changes)
-    _ensure_options(create=create, send=send, against=against)
-    _ensure_numbers(batch_size=batch_size, planned_at=planned_at)
-    known = ensure_frame(problems, PROBLEMS, "problems") if problems is not None else no_problems()
-    changes, known = _without_creates(changes, known, mapping, create)
-    shape = Shape(
-        kind=mapping.kind,
-        route=mapping.route,
-        group=mapping.group,
-        batch_size=batch_size,
-        create=create,
-        send=send,
-        planned_at=(planned_at or datetime.now(UTC)).astimezone(UTC),
-        nonce=secrets.token_hex(8),
-        library=version("pendosync"),
-        canary=canary,
-    )
-    return Plan(
-        mapping=mapping,
-        target=target,
-        shape=shape,
-        changes=changes,
-        problems=known,
-        gates=gates or Gates(),
-        n_compared=n_compared,
-        against=against,
-    )
-
-
-def plan_again(
-    plan: Plan,
-    changes: pl.DataFrame,
-    /,
-    *,
-    problems: pl.DataFrame,
-    create: Literal["never", "unknown_ids"] | None = None,
-) -> Plan:
-    """Return *plan* with other *changes* and *problems*: the same place and options, of now and with a new nonce.
-
-    Args:
-        plan: gives all that shapes bytes and batches.
-        changes: CHANGES frame (n rows).
-        problems: PROBLEMS frame, in place of the plan's.
-        create: in place of the plan's; `never` turns ids that are to be created into problems.
-    """
-    creates = create or plan.shape.create
-    changes, problems = _without_creates(changes, problems, plan.mapping, creates)
-    fresh = {"nonce": secrets.token_hex(8), "planned_at": datetime.now(UTC)}
-    shape = dataclasses.replace(plan.shape, create=creates, **fresh)  # type: ignore[arg-type]
-    return dataclasses.replace(plan, shape=shape, changes=changes, problems=problems)
-
-
-def _without_creates(
-    changes: pl.DataFrame, problems: pl.DataFrame, mapping: Mapping, create: str
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return changes and problems; where creating is off, ids that Pendo does not know stand in the latter."""
-    if create != "never":
-        return changes, problems
-    unknown = changes.filter(action="create")
-    return changes.filter(action="update"), pl.concat([problems, _not_in_pendo(unknown, mapping)])
-
-
-def _ensure_options(*, create: str, send: str, against: str) -> None:
-    for name, value, choices in (
-        ("create", create, ("never", "unknown_ids")),
-        ("send", send, ("changed", "all")),
-        ("against", against, ("pendo", "snapshot")),
-    ):
-        if value not in choices:
-            raise MappingError.bad_choice(name, value, choices)
-
-
-def _ensure_numbers(*, batch_size: int, planned_at: datetime | None) -> None:
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise PlanError(
-            f"batch_size is {batch_size!r}. Expected a whole number from 1 up. Hint: batch_size={BATCH_SIZE}."
-        )
-    if planned_at is not None and not isinstance(planned_at, datetime):
-        raise PlanError(f"planned_at is {planned_at!r}. Expected a datetime. Hint: datetime.now(UTC).")
 
 
 def load_plan(folder: str | Path, /) -> Plan:
@@ -452,19 +333,12 @@ def build_curl(plan: Plan, /, *, most: int | None = None) -> list[str]:
     return lines
 
 
-def before(field: str) -> pl.Expr:
-    """Return the expression of the value that Pendo holds before the push, for `Plan.select`."""
-    return pl.col("before").struct.field(field)
+def _is_id(name: object) -> bool:
+    return isinstance(name, int) or (isinstance(name, str) and is_unicode(name))
 
 
-def after(field: str) -> pl.Expr:
-    """Return the expression of the value that Pendo holds after the push, for `Plan.select`."""
-    return pl.col("after").struct.field(field)
-
-
-def changed(field: str) -> pl.Expr:
-    """Return the expression that tells whether *field* changes, for `Plan.select`."""
-    return pl.col("changed").struct.field(field)
+def _shown_ids(names: object) -> str:
+    return repr(names) if isinstance(names, str) else listed(name for name in names if not _is_id(name))  # type: ignore[attr-defined]
 
 
 def _is_cleared(field: str) -> pl.Expr:
@@ -479,11 +353,6 @@ def _curl_line(plan: Plan, path: str, body: str) -> str:
     else:
         url, key = f"{plan.target.api_url}{path}", ' -H "x-pendo-integration-key: $PENDO_INTEGRATION_KEY"'
     return f"curl -X POST \"{url}\"{key} -H 'content-type: application/json' --data-raw {shlex.quote(body)}"
-
-
-def _not_in_pendo(unknown: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
-    reason = f"Pendo does not know this {mapping.kind}, and creating is off; plan with create='unknown_ids' to create it"
-    return row_problems(unknown, reason, rule="not_in_pendo", severity="block_row")
 
 
 def _from_manifest(

@@ -82,7 +82,7 @@ class Pusher:
         self._journal = journal
         self._record = record
         self._remaining = remaining
-        self._lookback = Lookback(plan, client, journal, record)
+        self._lookback = Lookback(plan, client, journal, record, is_stopping=self._is_stopping, say=self._say)
         self._counts: Counter[str] = Counter(remaining.counts)
         self._batches_done = len(remaining.settled)
         self._requests = 0
@@ -167,7 +167,7 @@ class Pusher:
             for step in steps_of(len(self.plan), self.plan.shape):
                 await self._send_step(step)
                 if not self._is_stopping():
-                    await self._lookback.wait_for(step, self._is_stopping, self._say)
+                    await self._lookback.wait_for(step)
                 if self._is_stopping():
                     break
         except PendosyncError as error:
@@ -243,24 +243,21 @@ class Pusher:
     async def _send(self, batch: Batch) -> None:
         tries = 0
 
-        def let_through(number: int) -> None:
+        def say_sending() -> None:
             """Say "sending" at the last moment: what still waits for its turn was not sent."""
             nonlocal tries
-            self._ensure_going(number)
-            if number == 1 and not tries:
+            if not tries:
                 self._record_sending(batch)
             tries += 1
 
         if self._cut_to is not None and len(batch.ids) > self._cut_to:
             self._record_sending(batch)
-            result = await ask_in_parts(len(batch.ids), self._cut_to, partial(self._ask_part, batch))
+            result = await self._ask_in_parts(batch, self._cut_to)
         else:
-            told = await self._ask(batch, let_through)
-            if told is None and not tries:
+            told = await self._ask(batch, say_sending)
+            if told is None:
                 return
-            result = told or BatchResult(
-                "unknown", "the run was stopped between two tries; it may or may not be written"
-            )
+            result = told
             if not tries:
                 self._record_sending(batch)
             if result.must_split and len(batch.ids) > 1:
@@ -274,63 +271,83 @@ class Pusher:
             if self._is_stopping():
                 return
             part = self._cut(number, first_row, n_rows)
-            size = min(n_rows, self._cut_to or n_rows)
-            result = await ask_in_parts(n_rows, size, partial(self._ask_part, part))
+            result = await self._ask_in_parts(part, min(n_rows, self._cut_to or n_rows))
             self._record.record_rows(self._remaining.lines(number, first_row, n_rows, result))
             self._tally(first_row, n_rows, result)
         self._record.record_rest(number)
         self._batches_done += 1
+
+    async def _ask_in_parts(self, batch: Batch, size: int) -> BatchResult:
+        ask = partial(self._ask_part, batch)
+        return await ask_in_parts(len(batch.ids), size, ask, in_doubt=self._is_in_doubt(batch))
+
+    def _is_in_doubt(self, batch: Batch) -> bool:
+        """Whether a run before this one sent these rows, and did not learn what became of them."""
+        return batch.first_row in self._remaining.in_doubt
 
     async def _ask_part(self, batch: Batch, start: int, stop: int) -> BatchResult | None:
         """Send some records of a batch alone, as the same bytes, and return what that says of them."""
         part = self._cut(batch.number, batch.first_row + start, stop - start)
         piece: int | None = None
 
-        def let_through(number: int) -> None:
+        def say_sending() -> None:
             nonlocal piece
-            self._ensure_going(number)
             if piece is None:
                 digest = hashlib.sha256(part.body).hexdigest()
                 piece = self._record.record_piece(
                     part.number, first_row=part.first_row, n_rows=len(part.ids), sha256=digest
                 )
 
-        result = await self._ask(part, let_through)
+        result = await self._ask(part, say_sending)
         if result is not None and piece is not None:
             self._record.record_piece_result(piece, result)
         return result
 
-    async def _ask(self, batch: Batch, let_through: Callable[[int], None]) -> BatchResult | None:
+    async def _ask(self, batch: Batch, say_sending: Callable[[], None]) -> BatchResult | None:
         """Send a batch and read the answer, again where it can't be believed; None where the run was stopped first."""
-        shape = self.plan.shape
+        is_sent, n_asked = False, 0
         result: BatchResult | None = None
+
+        def let_through(number: int) -> None:
+            nonlocal is_sent
+            self._ensure_going(number)
+            say_sending()
+            is_sent = True
+
         try:
-            for _ in range(_BELIEVED):
-                answer = await self._client.request(
-                    batch.method,
-                    batch.path,
-                    host=self._host,
-                    body=batch.body,
-                    rows=len(batch.ids),
-                    on_try=let_through,
-                    never_again=(408,) if len(batch.ids) > 1 else (),
-                )
-                result = read_answer(answer, batch.ids, route=shape.route, kind=shape.kind)
-                if not result.is_doubtful:
-                    break
-            else:
-                self.error = self.error or AnswerError(
-                    f"{result.reason}. Asked {_BELIEVED} times." if result else ""
-                )
+            while result is None or (result.is_doubtful and n_asked < _BELIEVED):
+                in_doubt = result is not None or self._is_in_doubt(batch)
+                result = await self._ask_once(batch, let_through, in_doubt=in_doubt)
+                n_asked += 1
         except StoppedError:
-            return result
+            between = "the run was stopped between two tries; it may or may not be written"
+            return result or (BatchResult("unknown", between) if is_sent else None)
+        if result.is_doubtful:
+            self.error = self.error or AnswerError(f"{result.reason.rstrip('.')}. Asked {n_asked} times.")
+        self._adapt(result, len(batch.ids))
+        return result
+
+    async def _ask_once(
+        self, batch: Batch, let_through: Callable[[int], None], *, in_doubt: bool
+    ) -> BatchResult:
+        """Send a batch until it is answered, and return what the answer says; some errors stop the run."""
+        shape = self.plan.shape
+        try:
+            answer = await self._client.request(
+                batch.method,
+                batch.path,
+                host=self._host,
+                body=batch.body,
+                rows=len(batch.ids),
+                on_try=let_through,
+                never_again=(408,) if len(batch.ids) > 1 else (),
+            )
         except RemoteError as error:
-            result = read_error(error)
+            result = read_error(error, in_doubt=in_doubt)
             if stops_the_run(error) and not (result.is_too_long and len(batch.ids) > 1):
                 self.error = self.error or error
-        if result is not None:
-            self._adapt(result, len(batch.ids))
-        return result
+            return result
+        return read_answer(answer, batch.ids, route=shape.route, kind=shape.kind)
 
     def _adapt(self, result: BatchResult, n_ids: int) -> None:
         """Cut requests in halves where Pendo finds them too large, and let them grow again where all goes well."""
@@ -358,7 +375,11 @@ class Pusher:
     def _record_sending(self, batch: Batch) -> None:
         digest = hashlib.sha256(batch.body).hexdigest()
         self._record.record_sending(
-            batch.number, first_row=batch.first_row, n_rows=len(batch.ids), sha256=digest
+            batch.number,
+            first_row=batch.first_row,
+            n_rows=len(batch.ids),
+            sha256=digest,
+            is_again=self._is_in_doubt(batch),
         )
 
     def _count(self, batch: Batch, result: BatchResult) -> None:
@@ -422,7 +443,8 @@ class Pusher:
             self.on_move(self.progress)
 
     def _end(self) -> None:
-        all_done = self._batches_done == self.plan.n_requests and self.error is None
+        is_cut_short = self._is_cancelled and (self._counts["pending"] or self._counts["unknown"])
+        all_done = self._batches_done == self.plan.n_requests and not is_cut_short and self.error is None
         state: Literal["done", "cancelled", "stopped"]
         state = "done" if all_done else "stopped" if self.error else "cancelled"
         self._note = "" if all_done else str(self.error) if self.error else "The rest was not sent."

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from pendosync.frames import DTYPES, VALUES, FieldType
+from pendosync.frames import DTYPES, VALUES, FieldType, is_unicode
 
 to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """Encodes a value as JSON without blanks, in UTF-8 characters."""
@@ -159,12 +159,3 @@ def _encode_raw(value: Any) -> str:
         return "1e999" if value > 0 else "-1e999"
     text = to_json(value)
     return text if is_unicode(text) else json.dumps(value, separators=(",", ":"))
-
-
-def is_unicode(text: str) -> bool:
-    """Whether *text* can be encoded: JSON may name halves of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -7,7 +7,8 @@ import polars as pl
 from pendosync.checks import row_problems
 from pendosync.client import Client
 from pendosync.comparison import cell_problems, gone_ids, held_cells, rebase_changes
-from pendosync.plans import Plan, plan_again
+from pendosync.planning import plan_again
+from pendosync.plans import Plan
 from pendosync.remote import fetch_held
 
 

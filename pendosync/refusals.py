@@ -65,7 +65,12 @@ def _after(tries: int) -> str:
 def no_answer(kind: type[RemoteError], ask: Ask, target: Target, told: str, tries: int) -> RemoteError:
     """Return the error for a request that got no whole answer, or was never sent."""
     where = urlsplit(target.api_url if ask.host == "api" else target.data_url).netloc
-    if issubclass(kind, UnreachableError):
+    expected = "an answer in HTTP"
+    if issubclass(kind, UnreachableError) and "CERTIFICATE_VERIFY_FAILED" in told:
+        happened = f"{where} shows no certificate that can be trusted for {ask} ({told}). Nothing was sent."
+        expected = "a certificate of that name, from an authority that this machine trusts"
+        hint = "check the address; behind a company's proxy, name its authority's file in SSL_CERT_FILE."
+    elif issubclass(kind, UnreachableError):
         happened = f"{where} can't be reached for {ask} ({told}){_after(tries)}. Nothing was sent."
         hint = f"check the network, proxy and VPN, and the region ({target.region!r})."
     elif issubclass(kind, NoAnswerError):
@@ -79,7 +84,7 @@ def no_answer(kind: type[RemoteError], ask: Ask, target: Target, told: str, trie
     else:
         happened = f"{ask} can't be sent ({told})."
         hint = "an id may be too long for a path, or hold what no path can."
-    return kind(f"{happened} Expected an answer in HTTP. Hint: {hint}", method=ask.method, path=ask.path)
+    return kind(f"{happened} Expected {expected}. Hint: {hint}", method=ask.method, path=ask.path)
 
 
 def redirected(ask: Ask, target: Target, status: int, to: str) -> AnswerError:

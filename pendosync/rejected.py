@@ -20,7 +20,8 @@ from pendosync.frames import (
 )
 from pendosync.journal import Journal, derive_outcomes, read_plan
 from pendosync.mapping import Mapping
-from pendosync.plans import Plan, plan_again
+from pendosync.planning import plan_again
+from pendosync.plans import Plan
 
 REJECTED: Final = ("failed", "missing", "refused")
 """The outcomes of ids that may be mended and pushed again."""

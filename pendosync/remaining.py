@@ -23,7 +23,8 @@ class Remaining:
 
     Args:
         settled: batches of which each row has its outcome.
-        partial: batches of which some have: the runs of open rows, as first row and how many.
+        partial: batches of which some have, or of which some rows were sent and others not: the runs of open rows of
+            one sort, as first row and how many.
         unsent: rows that were never sent, in order.
         in_doubt: rows that were sent, and of which nobody knows whether they were written.
         counts: how many ids have which outcome already.
@@ -71,8 +72,8 @@ def left_of(journal: Journal, run_id: str, plan: Plan) -> Remaining:
             "status": status,
         }
     )
-    of_batch = rows.group_by("batch").agg(n_open=pl.col("is_open").sum(), n=pl.len())
-    partial = of_batch.filter((pl.col("n_open") > 0) & (pl.col("n_open") < pl.col("n")))["batch"]
+    of_batch = rows.group_by("batch").agg(n_open=pl.col("is_open").sum(), n_sorts=pl.col("status").n_unique())
+    partial = of_batch.filter((pl.col("n_open") > 0) & (pl.col("n_sorts") > 1))["batch"]
     return Remaining(
         unsent=rows.filter(pl.col("status") == "pending")["row"],
         settled=frozenset(of_batch.filter(pl.col("n_open") == 0)["batch"]),
@@ -83,10 +84,10 @@ def left_of(journal: Journal, run_id: str, plan: Plan) -> Remaining:
 
 
 def _open_ranges(rows: pl.DataFrame) -> dict[int, list[tuple[int, int]]]:
-    """Return, per batch, the runs of rows that lie side by side and are open."""
-    run = (pl.col("row") - pl.int_range(pl.len(), dtype=pl.UInt32)).alias("run")
-    open_rows = rows.filter("is_open").select("batch", "row", run)
-    runs = open_rows.group_by("batch", "run", maintain_order=True).agg(
+    """Return, per batch, the runs of rows that lie side by side and are open in the same way."""
+    run = (pl.col("row") - pl.int_range(pl.len(), dtype=pl.UInt32).over("status")).alias("run")
+    open_rows = rows.filter("is_open").select("batch", "row", "status", run)
+    runs = open_rows.group_by("batch", "status", "run", maintain_order=True).agg(
         first_row=pl.col("row").min(), n_rows=pl.len()
     )
     found: dict[int, list[tuple[int, int]]] = {}

@@ -19,6 +19,7 @@ from pendosync.errors import (
     MappingError,
     PlanError,
     RefusedError,
+    listed,
 )
 from pendosync.frames import (
     FIELDS,
@@ -29,11 +30,12 @@ from pendosync.frames import (
     change_types,
     ensure_frame,
     field_names,
+    is_unicode,
     type_of,
 )
 from pendosync.mapping import WRITABLE_GROUPS, Mapping
 from pendosync.plans import Plan
-from pendosync.records import is_unicode, to_json, values_frame
+from pendosync.records import to_json, values_frame
 
 SINGLE_READS: Final = 200
 """Up to so many ids are read one by one. Source: the design; at 5 requests a second they take 40 s."""
@@ -86,7 +88,7 @@ def fetch_fields(client: Client, /, *, kind: Kind) -> pl.DataFrame:
         for group, fields in groups.items()
         if isinstance(fields, dict)
         for key, told in fields.items()
-        if isinstance(told, dict)
+        if isinstance(told, dict) and is_unicode(group + key)
     ]
     return pl.DataFrame(rows, schema=FIELDS, orient="row")
 
@@ -118,7 +120,7 @@ def fetch_values(
         VALUES frame (0 to n rows); `row` is the position in this frame.
 
     Raises:
-        FrameError: ids that are no texts, or a column of *like* that no field type fits.
+        FrameError: ids that are no texts, or hold half of a character, or a column of *like* that no field type fits.
         RemoteError: Pendo can't be read, or a page does not go on where the one before ended.
 
     Cost: one request an id, or one a page, about a second each to read its rows into columns.
@@ -291,7 +293,7 @@ def _field_row(kind: str, group: str, key: str, told: dict[str, Any]) -> tuple[A
 
 
 def _text_or_none(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value and is_unicode(value) else None
 
 
 def _types_in(like: pl.DataFrame) -> dict[str, FieldType]:
@@ -325,7 +327,13 @@ def _asked_ids(ids: Iterable[str] | pl.Series) -> list[str]:
             f"The ids hold {strange[0]!r}, a {type(strange[0]).__name__}. Expected texts. "
             f"Hint: ids=values['id'], or ids=[str(one) for one in ids]."
         )
-    return [one for one in asked if one and is_unicode(one)]  # nobody has an empty id
+    halves = [one for one in asked if one and not is_unicode(one)]
+    if halves:
+        raise FrameError(
+            f"The ids hold {listed(halves)}, with half of a character: a lone surrogate. Expected texts in Unicode, as no "
+            f"other can travel. Hint: read the ids again with the encoding in which they were written."
+        )
+    return [one for one in asked if one]  # nobody has an empty id
 
 
 # --- from answers to records -------------------------------------------------------------------------------------
@@ -362,7 +370,9 @@ def _in_path(id_: str) -> str:
 
 def _object_in(answer: Answer) -> dict[str, Any]:
     told = answer.json()
-    if not isinstance(told, dict) or not isinstance(told.get("metadata", {}), dict | NoneType):
+    if not isinstance(told, dict) or not told.keys() & {"id", "metadata"}:
+        raise answer.unreadable("neither id nor metadata", expected="an object with metadata")
+    if not isinstance(told.get("metadata"), dict | NoneType):
         raise answer.unreadable("no metadata", expected="an object with metadata")
     return told
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
@@ -34,7 +34,10 @@ _TINTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A plan in numbers. `expected_s` is in seconds, None where the pace has no limit."""
+    """A plan in numbers. `expected_s` and `recheck_s` are in seconds, None where the pace has no limit.
+
+    `n_recheck` ids are read again before anything is sent.
+    """
 
     kind: str
     group: str
@@ -50,6 +53,9 @@ class Summary:
     max_per_second: float | None
     max_at_once: int | None
     expected_s: float | None
+    n_recheck: int
+    recheck_s: float | None
+    held: Sequence[str]
     notes: Sequence[str]
 
     def __repr__(self) -> str:
@@ -75,27 +81,27 @@ def duration(seconds: float | None) -> str:
 
 def plan_text(summary: Summary) -> str:
     """Return the plan's summary as lines for a terminal."""
-    lines = [
-        _headline(summary),
-        f"  requests  {_requests(summary)}",
-        f"  changes   {_pairs(summary.fields) or 'none'}",
-    ]
+    return "\n".join([_headline(summary), *(f"  {name:9} {text}" for name, text in _facts(summary))])
+
+
+def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
+    yield from (("held back", sentence) for sentence in summary.held)
+    if summary.n_recheck:
+        yield "first", _recheck(summary)
+    yield "requests", _requests(summary)
+    yield "changes", _pairs(summary.fields) or "none"
     if summary.blocked:
-        lines.append(f"  blocked   {_pairs(summary.blocked)}")
+        yield "blocked", _pairs(summary.blocked)
     if summary.warned:
-        lines.append(f"  warnings  {_pairs(summary.warned)}")
-    return "\n".join([*lines, *(f"  note      {note}" for note in summary.notes)])
+        yield "warnings", _pairs(summary.warned)
+    yield from (("note", note) for note in summary.notes)
 
 
 def plan_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -> str:
     """Return the plan's summary and its first *rows* (CHANGES) as HTML; every value is escaped."""
-    facts = [("requests", _requests(summary)), ("changes", _pairs(summary.fields) or "none")]
-    facts += [("blocked", _pairs(summary.blocked))] if summary.blocked else []
-    facts += [("warnings", _pairs(summary.warned))] if summary.warned else []
-    facts += [("note", note) for note in summary.notes]
     listed = "".join(
         f"{ROW}<td style='{_FACT};{MUTED}'>{name}</td><td style='{_FACT}'>{escape(text)}</td></tr>"
-        for name, text in facts
+        for name, text in _facts(summary)
     )
     return (
         f"<div style='{BOX}'><b>{escape(_headline(summary))}</b>"
@@ -107,6 +113,16 @@ def _headline(summary: Summary) -> str:
     actions = ", ".join(f"{name} {n:,}" for name, n in summary.actions.items()) or "nothing to change"
     route = "" if summary.route == "metadata" else f" by {summary.route}"
     return f"Plan: {actions} · {summary.kind}s → {summary.group}{route}, {summary.target}"
+
+
+def _recheck(summary: Summary) -> str:
+    which = (
+        "each id is"
+        if summary.n_recheck == summary.n_ids
+        else f"{summary.n_recheck:,} of {summary.n_ids:,} ids are"
+    )
+    took = "" if summary.recheck_s is None else f", {duration(summary.recheck_s)}"
+    return f"{which} read again, to see whether anything moved{took}"
 
 
 def _requests(summary: Summary) -> str:
@@ -179,4 +195,9 @@ def _text(value: Any, most: int = 40) -> str:
         text = value.strftime(exact) + (f".{value.microsecond // 1000:03}" if value.microsecond else "")
     else:
         text = str(value)
-    return escape(text if len(text) <= most else text[: most - 1] + "…")
+    return escape(_visible(text if len(text) <= most else text[: most - 1] + "…"))
+
+
+def _visible(text: str) -> str:
+    """Return *text* with what can't be seen written out, as it could hide or turn around what stands beside it."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

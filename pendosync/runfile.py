@@ -29,7 +29,10 @@ from pendosync.plans import Plan
 from pendosync.rundb import FILE, LOCK_S, WriteCount, connect, ensure_whole, n_written, reading, told
 
 LEASE_S: Final = 60.0
-"""How long a pusher on another machine may be silent before it is taken for dead."""
+"""How long a pusher on another machine may be silent before it is taken for dead.
+
+Machines that share a journal have clocks that agree to this. Where they don't, a pusher may be taken for dead that lives:
+it stops before its next request."""
 
 Wish = Literal["", "pause", "cancel"]
 """What someone asked of a run, perhaps from another process."""
@@ -97,6 +100,11 @@ class BatchResult:
         """Whether smaller requests would say more."""
         return self.is_refused or self.is_too_long or self.n_unnamed > 0
 
+    @property
+    def leaves_doubt(self) -> bool:
+        """Whether some of the ids may be written, and the answer does not say which."""
+        return self.status == "unknown" or self.n_unnamed > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -114,8 +122,21 @@ class Holder:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since it last wrote; 0 where a clock says that it is yet to come."""
-        return max(0.0, (now_ms() - self.beat_at) / 1000)
+        """Seconds since it last wrote, by this machine's clock; below 0 where that clock is behind."""
+        return (now_ms() - self.beat_at) / 1000
+
+    @property
+    def free_in_s(self) -> float:
+        """Seconds until its lease ends; 0 where it has ended, or where its last word lies too far ahead to be one."""
+        return LEASE_S - self.silent_s if abs(self.silent_s) < LEASE_S else 0.0
+
+    def holds(self, *, is_unlocked: bool) -> bool:
+        """Whether it may still push the run.
+
+        Args:
+            is_unlocked: the run's lock was free: a process of this machine would hold it.
+        """
+        return self.free_in_s > 0 and not (self.is_here and is_unlocked)
 
 
 class RunRecord:
@@ -140,7 +161,7 @@ class RunRecord:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             writes = ensure_whole(self._db, written) + 1
-            _ensure_free(self._db, self.run_id)
+            _ensure_free(self._db, self.run_id, has_lock=self._lock.is_locked)
             self._db.execute("DELETE FROM lease")
             now = now_ms()
             line = (self._token, socket.gethostname(), os.getpid(), now, now, writes)
@@ -149,19 +170,24 @@ class RunRecord:
         self._count.write(writes)
         return writes
 
-    def record_sending(self, batch: int, *, first_row: int, n_rows: int, sha256: str) -> None:
-        """Write that *batch* is about to be sent, perhaps again; what its rows had come to is forgotten.
+    def record_sending(
+        self, batch: int, *, first_row: int, n_rows: int, sha256: str, is_again: bool = False
+    ) -> None:
+        """Write that *batch* is about to be sent; what its rows had come to is forgotten.
+
+        Args:
+            batch, first_row, n_rows, sha256: which rows, and their bytes.
+            is_again: they were sent before, and nobody learned what became of them.
 
         Raises:
             JournalError: it can't be written; nothing may be sent.
         """
-        again = "resent + (state = 'sending' OR status = 'unknown')"
         with self._writing() as db:
             db.execute("DELETE FROM exception WHERE batch = ?", (batch,))
             db.execute(
                 "INSERT INTO batch (batch, first_row, n_rows, sha256, state, sent_at) VALUES (?, ?, ?, ?, 'sending', ?) "
-                f"ON CONFLICT (batch) DO UPDATE SET state = 'sending', resent = {again}, sent_at = excluded.sent_at",
-                (batch, first_row, n_rows, sha256, now_ms()),
+                "ON CONFLICT (batch) DO UPDATE SET state = 'sending', resent = resent + ?, sent_at = excluded.sent_at",
+                (batch, first_row, n_rows, sha256, now_ms(), is_again),
             )
 
     def record_result(self, batch: int, result: BatchResult, *, first_row: int, tries: int) -> None:
@@ -182,14 +208,18 @@ class RunRecord:
     def record_piece(self, batch: int, *, first_row: int, n_rows: int, sha256: str) -> int:
         """Write that a part of *batch* is about to be sent alone, and return its number.
 
+        Where the batch itself is not being sent, each row gets a line that says so.
+
         Raises:
             JournalError: it can't be written; nothing may be sent.
         """
         with self._writing() as db:
-            db.execute(
-                "UPDATE exception SET status = 'unknown', reason = ? WHERE row >= ? AND row < ?",
-                (IN_FLIGHT, first_row, first_row + n_rows),
-            )
+            is_told = db.execute(
+                "SELECT 1 FROM batch WHERE batch = ? AND state = 'sending'", (batch,)
+            ).fetchone()
+            if not is_told:
+                rows = range(first_row, first_row + n_rows)
+                db.executemany(_PUT_LINE, [(row, batch, "unknown", IN_FLIGHT) for row in rows])
             line = db.execute(
                 "INSERT INTO piece (batch, first_row, n_rows, sha256, sent_at) VALUES (?, ?, ?, ?, ?)",
                 (batch, first_row, n_rows, sha256, now_ms()),
@@ -230,7 +260,7 @@ class RunRecord:
             )
 
     def record_step(self, step: int) -> None:
-        """Write that a canary step was read back and is as pushed.
+        """Write that a canary step has passed, or has stopped the run: it is not read back again.
 
         Raises:
             JournalError: it can't be written.
@@ -239,7 +269,7 @@ class RunRecord:
             db.execute("INSERT OR REPLACE INTO step VALUES (?, ?)", (step, now_ms()))
 
     def passed_steps(self) -> set[int]:
-        """Return the canary steps that have passed."""
+        """Return the canary steps that are not read back again."""
         with told(self._folder):
             return {step for (step,) in self._db.execute("SELECT step FROM step")}
 
@@ -336,17 +366,17 @@ def take_record(run_id: str, folder: Path) -> RunRecord:
 
 def is_held(folder: Path) -> bool:
     """Whether somebody pushes the run at this moment."""
-    lock = FileLock(folder / "run.lock", timeout=0, thread_local=False)
+    lock, is_free = FileLock(folder / "run.lock", timeout=0, thread_local=False), False
     try:
         with lock:
-            pass
+            is_free = True
     except Timeout:
         return True
     except (OSError, NotImplementedError):
         pass  # no lock can be had here: the lease tells
     with reading(folder) as db:
         holder = _holder_in(db)
-    return holder is not None and not holder.is_here and holder.silent_s < LEASE_S
+    return holder is not None and holder.holds(is_unlocked=is_free)
 
 
 def ask(folder: Path, wish: Wish) -> None:
@@ -401,11 +431,11 @@ def _locked(run_id: str, folder: Path) -> FileLock:
     return lock
 
 
-def _ensure_free(db: sqlite3.Connection, run_id: str) -> None:
+def _ensure_free(db: sqlite3.Connection, run_id: str, *, has_lock: bool) -> None:
     """Return nothing where the lease is free: its holder was on this machine and lost the lock, or is long silent."""
     holder = _holder_in(db)
-    if holder is not None and not holder.is_here and holder.silent_s < LEASE_S:
-        raise HeldError.held(run_id, holder, free_in_s=LEASE_S - holder.silent_s)
+    if holder is not None and holder.holds(is_unlocked=has_lock):
+        raise HeldError.held(run_id, holder, free_in_s=holder.free_in_s)
 
 
 def _holder_in(db: sqlite3.Connection) -> Holder | None:

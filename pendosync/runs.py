@@ -116,7 +116,7 @@ class Elsewhere:
             batches_done=told.batches_done,
             requests=told.requests,
             counts=told.counts,
-            elapsed_s=(ended_at - told.started_at) / 1000,
+            elapsed_s=max(0, ended_at - told.started_at) / 1000,  # clocks may be set back
             left_s=left if told.state == "running" else None,
             note=told.note or (_INTERRUPTED if told.state == "interrupted" else ""),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from collections.abc import Mapping as AbstractMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -35,9 +35,18 @@ _WHERE: Final = {
     ),
 }
 
+_PLAIN: Final = (
+    "PENDO_REGION", "PENDO_ACCESS", "PENDO_API_URL", "PENDO_DATA_URL",
+    "PENDO_API_MAX_PER_SECOND", "PENDO_API_MAX_AT_ONCE", "PENDO_API_MAX_ROWS_PER_SECOND",
+    "PENDO_DATA_MAX_PER_SECOND", "PENDO_DATA_MAX_AT_ONCE", "PENDO_DATA_MAX_ROWS_PER_SECOND",
+)  # fmt: skip
+"""What is set beside the keys."""
+
 
 class Secret:
-    """A text that shows itself nowhere: not in a repr, an f-string, a pickle or a traceback.
+    """A text that shows itself nowhere: not in a repr, an f-string, a pickle, a traceback or a look at its attributes.
+
+    Blanks around it are dropped.
 
     Example:
         >>> Secret("abc")
@@ -46,14 +55,23 @@ class Secret:
         '***'
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_tell",)
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        stripped = text.strip()
+        self._tell: Callable[[], str] = lambda: (
+            stripped
+        )  # no attribute holds it: whoever lists them sees a function
 
     def reveal(self) -> str:
         """Return the text itself. Only transports call this."""
-        return self._text
+        return self._tell()
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it can be a key: not empty, no blanks, only characters that a header takes."""
+        text = self.reveal()
+        return bool(text) and all(33 <= ord(letter) <= 126 for letter in text)
 
     def __repr__(self) -> str:
         return f"Secret({MASK})"
@@ -62,10 +80,10 @@ class Secret:
         return MASK
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
+        return isinstance(other, Secret) and other.reveal() == self.reveal()
 
     def __hash__(self) -> int:
-        return hash(self._text)
+        return hash(self.reveal())
 
     def __copy__(self) -> Secret:
         return self
@@ -80,7 +98,7 @@ class Secret:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Settings:
     """One Pendo subscription: its region, the three secrets, and the pace of each host.
 
@@ -103,24 +121,46 @@ class Settings:
         Settings(region='eu', integration_key=***, api_url='https://app.eu.pendo.io')
     """
 
-    region: str = "us"
-    integration_key: Secret | str | None = None
-    app_key: Secret | str | None = None
-    track_secret: Secret | str | None = None
-    api_url: str | None = None
-    data_url: str | None = None
-    api_pace: Pace = field(default=API_PACE)
-    data_pace: Pace = field(default=DATA_PACE)
-    access: Literal["read", "write"] = "read"
+    region: str
+    integration_key: Secret | None
+    app_key: Secret | None
+    track_secret: Secret | None
+    api_url: str
+    data_url: str
+    api_pace: Pace
+    data_pace: Pace
+    access: Literal["read", "write"]
 
-    def __post_init__(self) -> None:
-        hosts = hosts_of(self.region)
-        if self.access not in ("read", "write"):
-            raise SettingsError.bad_value("access", self.access, "'read' or 'write'")
-        for name in _WHERE:
-            object.__setattr__(self, name, _as_secret(name, getattr(self, name)))
-        for name, host in (("api_url", hosts.api), ("data_url", hosts.data)):
-            object.__setattr__(self, name, _checked_url(name, getattr(self, name) or f"https://{host}"))
+    def __init__(
+        self,
+        region: str = "us",
+        integration_key: Secret | str | None = None,
+        app_key: Secret | str | None = None,
+        track_secret: Secret | str | None = None,
+        api_url: str | None = None,
+        data_url: str | None = None,
+        api_pace: Pace = API_PACE,
+        data_pace: Pace = DATA_PACE,
+        access: Literal["read", "write"] = "read",
+    ) -> None:
+        # Before anything can fail, as a traceback may show the arguments; a dataclass's own __init__ keeps them as texts.
+        integration_key, app_key, track_secret = map(_hidden, (integration_key, app_key, track_secret))
+        hosts = hosts_of(region)
+        if access not in ("read", "write"):
+            raise SettingsError.bad_value("access", access, "'read' or 'write'")
+        values = {
+            "region": region,
+            "integration_key": _ensured_key("integration_key", integration_key),
+            "app_key": _ensured_key("app_key", app_key),
+            "track_secret": _ensured_key("track_secret", track_secret),
+            "api_url": _ensured_url("api_url", api_url or f"https://{hosts.api}"),
+            "data_url": _ensured_url("data_url", data_url or f"https://{hosts.data}"),
+            "api_pace": api_pace,
+            "data_pace": data_pace,
+            "access": access,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_env(cls, path: str | Path | None = None) -> Settings:
@@ -133,14 +173,12 @@ class Settings:
             path: a `.env` file of your own.
 
         Raises:
-            SettingsError: *path* does not exist, or a value is malformed.
+            SettingsError: *path* does not exist or can't be read, or a value is malformed.
         """
-        values = _read_env(path)
+        values, keys = _read_env(path)
         return cls(
             region=values.get("PENDO_REGION") or "us",
-            integration_key=values.get("PENDO_INTEGRATION_KEY") or None,
-            app_key=values.get("PENDO_APP_KEY") or None,
-            track_secret=values.get("PENDO_TRACK_SECRET") or None,
+            **keys,
             api_url=values.get("PENDO_API_URL") or None,
             data_url=values.get("PENDO_DATA_URL") or None,
             api_pace=_pace(values, "PENDO_API", API_PACE),
@@ -151,8 +189,6 @@ class Settings:
     @property
     def target(self) -> Target:
         """The place these settings point to, with the pace of each host; holds no key."""
-        assert self.api_url is not None
-        assert self.data_url is not None
         return Target(self.region, self.api_url, self.data_url, self.api_pace, self.data_pace)
 
     def ensure_write(self) -> None:
@@ -180,9 +216,10 @@ class Settings:
         raise SettingsError.missing_secret(what, argument=name, variable=variable, where=where)
 
     def __repr__(self) -> str:
-        secrets = "".join(f", {name}={MASK}" for name in _WHERE if getattr(self, name) is not None)
-        access = ", access='write'" if self.access == "write" else ""
-        return f"Settings(region={self.region!r}{secrets}, api_url={self.api_url!r}{access})"
+        held = vars(self)  # empty while a traceback looks at one whose arguments were refused
+        secrets = "".join(f", {name}={MASK}" for name in _WHERE if held.get(name) is not None)
+        access = ", access='write'" if held.get("access") == "write" else ""
+        return f"Settings(region={held.get('region')!r}{secrets}, api_url={held.get('api_url')!r}{access})"
 
 
 def find_env_file(start: Path | None = None) -> Path | None:
@@ -191,38 +228,61 @@ def find_env_file(start: Path | None = None) -> Path | None:
     return next((folder / ".env" for folder in (here, *here.parents) if (folder / ".env").is_file()), None)
 
 
-def _read_env(path: str | Path | None) -> dict[str, str | None]:
+def _read_env(path: str | Path | None) -> tuple[dict[str, str | None], dict[str, Secret]]:
+    """Return what is set, and the keys apart from it: whoever looks for a wrong value never holds one as a text."""
     found = Path(path) if path is not None else find_env_file()
     if path is not None and found is not None and not found.is_file():
         raise SettingsError(
             f"There is no file {str(path)!r}. Expected a .env file. Hint: copy .env.example to .env, or leave "
             f"the path out to search from the working directory upward."
         )
-    from_file = dotenv_values(found) if found is not None else {}
-    return {**from_file, **os.environ}
+    lines = {**(_read_lines(found) if found is not None else {}), **os.environ}
+    texts = {name: lines.get(variable) for name, (_, variable, _) in _WHERE.items()}
+    keys = {name: Secret(text) for name, text in texts.items() if text}
+    return {name: lines.get(name) for name in _PLAIN}, keys
 
 
-def _as_secret(name: str, value: Secret | str | None) -> Secret | None:
+def _read_lines(path: Path) -> dict[str, str | None]:
+    try:
+        return dotenv_values(path)
+    except (OSError, UnicodeDecodeError) as error:
+        told = (
+            "it is not UTF-8"
+            if isinstance(error, UnicodeDecodeError)
+            else error.strerror or "no reason given"
+        )
+    # outside of the except clause: what comes from below holds the file's content
+    raise SettingsError(
+        f"{str(path)!r} can't be read ({told}). Expected a text file in UTF-8. Hint: save it again as UTF-8, and see "
+        f"that you may read it."
+    )
+
+
+def _hidden(value: object) -> Secret | None:
     if value is None or isinstance(value, Secret):
         return value
-    text = value.strip() if isinstance(value, str) else ""
-    if not text or any(ord(letter) < 33 or ord(letter) > 126 for letter in text):
-        what, variable, _ = _WHERE[name]
-        raise SettingsError(
-            f"{what} is set but is no key: empty, or with blanks or characters that no key has. "
-            f"Expected the text as Pendo shows it. Hint: copy it again into {variable}."
-        )
-    return Secret(text)
+    return Secret(value if isinstance(value, str) else "")
 
 
-def _checked_url(name: str, url: str) -> str:
+def _ensured_key(name: str, secret: Secret | None) -> Secret | None:
+    if secret is None or secret.is_key:
+        return secret
+    what, variable, _ = _WHERE[name]
+    raise SettingsError(
+        f"{what} is set but is no key: empty, or with blanks or characters that no key has. "
+        f"Expected the text as Pendo shows it. Hint: copy it again into {variable}."
+    )
+
+
+def _ensured_url(name: str, url: str) -> str:
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
-    local = host in ("127.0.0.1", "::1", "localhost")
-    if host and not parts.username and (parts.scheme == "https" or (parts.scheme == "http" and local)):
+    is_plain = url.isprintable() and not any(mark in url for mark in " \\@?#")
+    is_local = parts.scheme == "http" and host in ("127.0.0.1", "::1", "localhost")
+    if host and is_plain and (parts.scheme == "https" or is_local):
         return url.rstrip("/")
     raise SettingsError(
         f"{name} is no address that a key may be sent to. Expected https://…, or http:// on this machine only. "

@@ -11,7 +11,7 @@ from pendosync.frames import Status
 from pendosync.runfile import BatchResult
 
 _ENOUGH_ALONE: Final = 3
-"""So many records refused alone with the same words, and none accepted: the rest would be refused too."""
+"""So many records refused alone with the same words, as a few others elsewhere, and none accepted: so would the rest be."""
 
 Ask = Callable[[int, int], Awaitable[BatchResult | None]]
 """Sends the records from one position up to another; None where the run was stopped first."""
@@ -27,92 +27,120 @@ async def name_failures(told: BatchResult, n: int, ask: Ask) -> BatchResult:
         n: how many records it has.
         ask: sends some of its records again; a bulk write may be repeated.
     """
-    search = _Search(ask, may_be_written=not told.is_refused)
-    await search.split(0, n, told)
-    lines = sorted(search.lines.items())
-    exceptions = [(at, status, reason) for at, (status, reason) in lines]
-    return BatchResult("updated", exceptions=exceptions, http_status=told.http_status)
+    search = _Search(ask, n)
+    await search.split(0, n, told, told.leaves_doubt)
+    return BatchResult("updated", exceptions=search.exceptions, http_status=told.http_status)
 
 
-async def ask_in_parts(n: int, size: int, ask: Ask) -> BatchResult:
+async def ask_in_parts(n: int, size: int, ask: Ask, *, in_doubt: bool = False) -> BatchResult:
     """Return what became of *n* records that are sent *size* at a time, split further where that is needed.
 
     Args:
         n: how many records.
         size: the most in a request.
         ask: sends some of them.
+        in_doubt: they were sent before, and may be written.
     """
-    search = _Search(ask, may_be_written=False)
+    search = _Search(ask, n)
     for start in range(0, n, size):
-        await search.look(start, min(start + size, n))
-    lines = sorted(search.lines.items())
-    return BatchResult("updated", exceptions=[(at, status, reason) for at, (status, reason) in lines])
+        await search.look(start, min(start + size, n), in_doubt)
+    return BatchResult("updated", exceptions=search.exceptions)
 
 
 class _Search:
-    def __init__(self, ask: Ask, *, may_be_written: bool) -> None:
-        self._ask = ask
-        self._may_be_written = may_be_written
-        self._alone: list[str] = []
-        self._is_any_written = False
-        self.lines: dict[int, tuple[Status, str]] = {}
+    """A record is in doubt once it was sent with others and may be written: no refusal makes it `failed` then."""
 
-    async def split(self, start: int, stop: int, told: BatchResult) -> None:
+    def __init__(self, ask: Ask, n: int) -> None:
+        self._ask = ask
+        self._n = n
+        self._alone: list[str] = []
+        self._has_sampled = False
+        self._written: set[int] = set()
+        self._lines: dict[int, tuple[Status, str]] = {}
+
+    @property
+    def exceptions(self) -> list[tuple[int, Status, str]]:
+        """What was found, in the records' order."""
+        return [(at, status, reason) for at, (status, reason) in sorted(self._lines.items())]
+
+    async def split(self, start: int, stop: int, told: BatchResult, in_doubt: bool) -> None:
         """Name the failures between *start* and *stop*, of which *told* says only how many there are, if that."""
         middle = (start + stop) // 2
-        left = await self.look(start, middle)
+        left = await self.look(start, middle, in_doubt)
         if not _counts(told) or left is None or not _counts(left):
-            await self.look(middle, stop)
+            await self.look(middle, stop, in_doubt)
             return
         n_right = told.n_unnamed - _n_failed(left, middle - start)
         right = _part(told, middle - start, stop - start, n_right)
-        if n_right <= 0:
-            self._note(middle, stop, right)
+        if n_right < 0:
+            await self.look(middle, stop, in_doubt)
+            self._doubt_failures(start, stop)
+        elif n_right == 0:
+            self._note(middle, stop, right, in_doubt)
         elif n_right == stop - middle - len(right.exceptions) or stop - middle == 1:
-            await self.look(middle, stop)
+            await self.look(middle, stop, in_doubt)
         else:
-            await self.split(middle, stop, right)
+            await self.split(middle, stop, right, in_doubt)
 
-    async def look(self, start: int, stop: int) -> BatchResult | None:
+    async def look(self, start: int, stop: int, in_doubt: bool) -> BatchResult | None:
         """Ask of some records alone, and split them further where the answer leaves failures unnamed."""
-        if self._is_hopeless():
+        if self._looks_hopeless() and await self._is_hopeless(stop, in_doubt):
             same = f"Pendo refused {counted(_ENOUGH_ALONE, 'record')} of this batch alone with the same words; not tried alone: "
-            self._note(start, stop, BatchResult("failed", same + self._alone[0]))
+            self._note(start, stop, BatchResult("failed", same + self._alone[0]), in_doubt)
             return None
         told = await self._ask(start, stop)
         if told is None:
-            self._note(start, stop, BatchResult("pending", "the run was stopped before it was tried alone"))
+            untried = BatchResult("pending", "the run was stopped before it was tried alone")
+            self._note(start, stop, untried, in_doubt)
             return None
         if told.must_split and stop - start > 1:
-            await self.split(start, stop, told)
+            await self.split(start, stop, told, in_doubt or told.leaves_doubt)
         else:
-            self._note(start, stop, told)
+            self._note(start, stop, told, in_doubt)
         return told
 
-    def _note(self, start: int, stop: int, told: BatchResult) -> None:
+    def _note(self, start: int, stop: int, told: BatchResult, in_doubt: bool) -> None:
         own = {at: (status, reason) for at, status, reason in told.exceptions}
         for at in range(stop - start):
             status, reason = own.get(at, (told.status, told.reason))
-            if status == "pending" and self._may_be_written:
+            if status in ("pending", "failed") and in_doubt and not _counts(told):
                 status, reason = (
                     "unknown",
-                    f"it was sent with others, and may or may not be written; alone: {reason}",
+                    f"it was sent before, and may or may not be written; alone: {reason}",
                 )
             if status == "updated":
-                self._is_any_written = True
-            else:
-                self.lines[start + at] = (status, reason)
+                self._written.add(start + at)
+                self._lines.pop(start + at, None)
+            elif start + at not in self._written:
+                self._lines[start + at] = (status, reason)
         if stop - start == 1 and told.is_refused:
             self._alone.append(told.reason)
 
-    def _is_hopeless(self) -> bool:
+    def _doubt_failures(self, start: int, stop: int) -> None:
+        """More failed alone than with the others: some of them were written then."""
+        for at in range(start, stop):
+            status, reason = self._lines.get(at, ("updated", ""))
+            if status == "failed":
+                self._lines[at] = ("unknown", f"it may have been written with others; alone: {reason}")
+
+    def _looks_hopeless(self) -> bool:
         alone = self._alone
-        return not self._is_any_written and len(alone) >= _ENOUGH_ALONE and len(set(alone)) == 1
+        return not self._written and len(alone) >= _ENOUGH_ALONE and len(set(alone)) == 1
+
+    async def _is_hopeless(self, stop: int, in_doubt: bool) -> bool:
+        """Try a few more that lie elsewhere, once: bad records may lie side by side."""
+        if not self._has_sampled:
+            self._has_sampled = True
+            for at in sorted({stop - 1, (stop - 1 + self._n) // 2, self._n - 1}):
+                told = await self._ask(at, at + 1)
+                if told is not None:
+                    self._note(at, at + 1, told, in_doubt)
+        return self._looks_hopeless()
 
 
 def _counts(told: BatchResult) -> bool:
-    """Whether the answer says how many of its records failed."""
-    return told.http_status is not None and told.http_status < 300
+    """Whether the answer says how many of its records failed, and can be believed."""
+    return told.http_status is not None and told.http_status < 300 and not told.is_doubtful
 
 
 def _n_failed(told: BatchResult, n: int) -> int:

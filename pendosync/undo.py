@@ -21,7 +21,8 @@ from pendosync.comparison import (
 from pendosync.errors import MappingError
 from pendosync.frames import CHANGE_COLUMNS, change_fields, raw_cell, raw_of, struct_of
 from pendosync.journal import Journal, derive_outcomes, may_be_written, read_plan, read_runs
-from pendosync.plans import Plan, plan_changes
+from pendosync.planning import plan_changes
+from pendosync.plans import Plan
 from pendosync.remote import fetch_held
 from pendosync.snapshots import pushed_cells
 

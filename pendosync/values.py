@@ -95,7 +95,7 @@ def check_mapping(
         >>> check_mapping(mapping, rows=[{"id": 1, "plan": "pro"}], expected=[{"id": "1", "plan": "PRO"}]).height
         0
     """
-    table = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(list(rows), infer_schema_length=None)
+    table = rows if isinstance(rows, pl.DataFrame) else _table_of(list(rows))
     mapped = map_traits(table, mapping).to_dicts()
     wanted = list(expected)
     if len(mapped) != len(wanted):
@@ -111,6 +111,17 @@ def check_mapping(
         if not _is_same(got, name, value)
     ]
     return pl.DataFrame(differences, schema=schema, orient="row")
+
+
+def _table_of(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    try:
+        return pl.DataFrame(rows, infer_schema_length=None)
+    except (UnicodeEncodeError, TypeError, pl.exceptions.PolarsError) as error:
+        told = first_line(error)
+    raise MappingError(
+        f"The rows are no table ({told}). Expected texts in Unicode, numbers and dates, of one type in each column. "
+        f"Hint: rows=[{{'id': 'u-1', 'plan': 'pro'}}]."
+    )
 
 
 def _is_same(got: dict[str, Any], name: str, value: Any) -> bool:

@@ -15,7 +15,8 @@ from pendosync.errors import ColumnNotFoundError, MappingError, listed
 from pendosync.frames import CHANGE_COLUMNS
 from pendosync.gates import Canary, Gates
 from pendosync.mapping import Mapping
-from pendosync.plans import BATCH_SIZE, Plan, plan_changes
+from pendosync.planning import BATCH_SIZE, plan_changes
+from pendosync.plans import Plan
 from pendosync.remote import fetch_fields, fetch_values
 from pendosync.tables import collect_table, columns_in
 from pendosync.values import columns_of, map_traits

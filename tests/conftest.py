@@ -9,6 +9,13 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from watchman import (  # noqa: F401
+    capfd,
+    capsys,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_runtest_makereport,
+)
 
 import pendosync as ps
 

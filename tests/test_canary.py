@@ -82,6 +82,27 @@ def test_a_canary_that_fails_stops_the_run_before_the_rest(sandbox, client, jour
     assert sizes(sandbox) == [1]
 
 
+def test_resuming_is_the_word_to_go_on_after_a_step_that_failed(sandbox, client, journal) -> None:
+    plan = a_plan(client, canary=STEPS)
+    sandbox.misbehave("fail_records", method="POST", ids=[IDS[0]], times=None)
+    with pytest.raises(ps.PushError, match="Canary step 1 failed: of 1 id none was written") as caught:
+        ps.push(plan, client=client, journal=journal).wait()
+    outcomes = ps.resume_push(journal, caught.value.run_id, client=client).wait()
+    assert statuses(outcomes) == {"failed": 1, "updated": 39}
+
+
+def test_a_canary_that_pendo_denies_to_know_is_not_said_to_have_failed(sandbox, client, journal) -> None:
+    """Pendo answers 404 too where a read is not allowed; the id was written."""
+    plan = a_plan(client, canary=STEPS).lift(recheck=None)
+    sandbox.misbehave("status", status=404, path=f"/api/v1/visitor/{IDS[0]}")
+    with pytest.raises(ps.PushError, match="read back otherwise") as caught:
+        ps.push(plan, client=client, journal=journal).wait()
+    assert statuses(caught.value.outcomes) == {"unknown": 1, "pending": 39}
+    assert "does not know it when read back" in caught.value.outcomes["reason"][0]
+    outcomes = ps.resume_push(journal, caught.value.run_id, client=client).wait()
+    assert statuses(outcomes) == {"updated": 40}
+
+
 def test_a_canary_that_reads_back_otherwise_stops_the_run(sandbox, client, journal) -> None:
     plan = a_plan(client, canary=ps.Canary((2,), settle_s=0))
     sandbox.misbehave("body", method="POST", text='{"total":2,"updated":2,"failed":0}', carry_out=False)

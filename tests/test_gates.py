@@ -62,8 +62,8 @@ def test_gates_that_cannot_be_are_refused(wrong) -> None:
 
 def test_a_held_plan_says_so_before_it_is_pushed_and_nothing_is_written(sandbox, client, journal) -> None:
     plan = a_plan(client, gates=ps.Gates(max_ids=39))
-    assert "Held by a gate. The plan has 40 ids, at most 39" in repr(plan)
-    assert "Held by a gate" in plan._repr_html_()
+    assert "held back The plan has 40 ids, at most 39" in repr(plan)
+    assert "held back" in plan._repr_html_()
     sandbox.forget_requests()
     with pytest.raises(ps.PlanError, match=r"held back.*40 ids.*at most 39.*lift\(max_ids=40\)"):
         ps.push(plan, client=client, journal=journal)
@@ -72,6 +72,12 @@ def test_a_held_plan_says_so_before_it_is_pushed_and_nothing_is_written(sandbox,
     lifted = plan.lift(max_ids=40)
     assert lifted.digest != plan.digest
     assert statuses(ps.push(lifted, client=client, journal=journal).wait()) == {"updated": 40}
+
+
+def test_a_plan_says_how_much_is_read_again_before_it_is_sent(client) -> None:
+    assert "each id is read again" in repr(a_plan(client))
+    assert "12 of 40 ids are read again" in repr(a_plan(client).lift(recheck=12))
+    assert "read again" not in repr(a_plan(client).lift(recheck=None))
 
 
 def test_several_gates_are_told_at_once(client) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import watchman
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
@@ -17,6 +18,11 @@ RUN = ROOT / "notebooks" / "run.py"
 def run(notebook: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(RUN), str(notebook), *options]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600, check=False)
+
+
+def assert_holds_no_key(text: str) -> None:
+    """Look at what a process said; the files that it left are looked at after each test."""
+    assert not watchman.pattern_of().search(text.encode())
 
 
 def notebook_of(folder: Path, *sources: str, tags: tuple[str, ...] = ()) -> Path:
@@ -43,12 +49,15 @@ def test_a_notebook_is_committed_without_outputs(notebook: Path) -> None:
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
 def test_a_notebook_runs(notebook: Path, tmp_path: Path) -> None:
     before = notebook.read_bytes()
-    done = run(notebook, "--html", str(tmp_path))
+    done = run(notebook, "--html", str(tmp_path), "--ipynb", str(tmp_path))
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stderr == ""
     assert notebook.read_bytes() == before
     page = (tmp_path / notebook.with_suffix(".html").name).read_text(encoding="utf-8")
     assert "Traceback (most recent call last)" not in page
+    executed = json.loads((tmp_path / notebook.name).read_text(encoding="utf-8"))
+    assert any(cell.get("outputs") for cell in executed["cells"])
+    assert_holds_no_key(done.stdout)
 
 
 def test_the_runner_prints_the_account_and_hides_the_keys(

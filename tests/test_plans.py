@@ -17,8 +17,10 @@ from pendosync.diffs import diff_values
 from pendosync.errors import FrameError, MappingError, PlanError
 from pendosync.frames import REQUESTS
 from pendosync.mapping import Mapping, Trait
-from pendosync.plans import Plan, after, before, build_curl, changed, dry_run, load_plan, plan_changes
+from pendosync.planning import plan_changes
+from pendosync.plans import Plan, build_curl, dry_run, load_plan
 from pendosync.regions import Target
+from pendosync.selections import after, before, changed
 from pendosync.values import map_traits
 from pendosync.wire import build_requests
 

@@ -136,6 +136,14 @@ DOUBTFUL = [
     ('{"total":9,"updated":9,"failed":0}', "total 9"),
     ("{}", "without counting"),
     ("[]", "without counting"),
+    ('{"total":true,"updated":true,"failed":false}', "without counting"),
+    ('{"total":10,"updated":11,"failed":-1}', "do not add up"),
+    ('{"total":10,"updated":-1,"failed":11}', "do not add up"),
+    ('{"total":10,"updated":9,"failed":1,"missing":["someone"]}', "do not add up"),
+    ('{"total":10,"updated":8,"failed":2,"missing":["u-0001","u-0001"]}', "do not add up"),
+    ('{"total":10,"updated":9,"failed":1,"missing":"u-0001"}', "do not add up"),
+    ('{"total":10,"updated":9,"failed":1,"missing":[1]}', "do not add up"),
+    ('{"total":10,"updated":10,"failed":0,"errors":["no"]}', "It says: no"),
     ("<html>all is well</html>", "JSON"),
     ("", "JSON"),
 ]
@@ -166,6 +174,49 @@ def test_a_server_that_cannot_be_believed_stops_the_run_and_leaves_it_in_doubt(
     outcomes = ps.resume_push(journal, caught.value.run_id, client=client).wait()
     assert statuses(outcomes) == {"updated": 10}
     assert all("sent twice" in reason for reason in outcomes["reason"])
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_an_answer_that_cannot_be_unpacked_is_asked_for_again(
+    sandbox, client, journal, encoding: str
+) -> None:
+    plan = a_plan(client, IDS[:10])
+    sandbox.misbehave("wrap", method="POST", encoding=encoding, broken=True)
+    run = ps.push(plan, client=client, journal=journal)
+    assert statuses(run.wait()) == {"updated": 10}
+    assert run.progress.requests == 2
+
+
+def test_a_page_is_no_answer_of_the_webhook(sandbox, client, journal) -> None:
+    plan = a_plan(client, IDS[:4], route="webhook")
+    sandbox.misbehave("body", method="POST", text=" <!doctype html><title>Sign in</title>", carry_out=False)
+    run = ps.push(plan, client=client, journal=journal)
+    assert statuses(run.wait()) == {"accepted": 4}
+    assert run.progress.requests == 5
+    assert len(sandbox.values("visitor", "segmentio")) >= 4
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 410])
+def test_a_refusal_that_is_not_of_the_records_stops_the_run_and_condemns_nobody(
+    sandbox, client, journal, status: int
+) -> None:
+    plan = a_plan(client)
+    sandbox.misbehave("status", method="POST", status=status, times=None)
+    with pytest.raises(ps.PushError, match=f"{status}") as caught:
+        ps.push(plan, client=client, journal=journal).wait()
+    assert statuses(caught.value.outcomes) == {"pending": 40}
+    sandbox.behave()
+    assert statuses(ps.resume_push(journal, caught.value.run_id, client=client).wait()) == {"updated": 40}
+
+
+@pytest.mark.parametrize("doubt", [{"status": 503, "carry_out": True}, {"status": 200, "text": "<html>"}])
+def test_a_refusal_says_nothing_of_an_earlier_try(sandbox, quick, journal, doubt: dict) -> None:
+    plan = a_plan(quick, IDS[:10])
+    sandbox.misbehave("body" if "text" in doubt else "status", method="POST", **doubt)
+    sandbox.misbehave("status", method="POST", status=400, text="no such field", times=None)
+    outcomes = ps.push(plan, client=quick, journal=journal).wait()
+    assert statuses(outcomes) == {"unknown": 10}  # and Pendo holds all ten
+    assert all("no such field" in reason for reason in outcomes["reason"])
 
 
 def test_a_refused_batch_is_tried_in_parts_and_the_others_go_on(sandbox, client, journal) -> None:

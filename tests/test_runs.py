@@ -152,3 +152,24 @@ def test_a_run_goes_on_while_other_calls_use_its_client(sandbox, client, paced, 
     assert ps.fetch_fields(paced, kind="visitor").height > 0
     assert not run.progress.is_over
     assert statuses(run.wait()) == {"updated": 40}
+
+
+def test_a_run_says_that_it_looks_again_before_it_sends(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    sandbox.misbehave("latency", method="GET", seconds=0.1, times=None)
+    run = ps.push(plan, client=client, journal=journal, show=False)
+    until(lambda: "reading 40 ids again" in run.progress.note)
+    assert run.progress.state == "preparing"
+    run.wait()
+    assert run.progress.note == ""
+
+
+def test_a_run_that_looks_again_stops_soon(sandbox, client, journal) -> None:
+    plan = a_plan(client)
+    sandbox.forget_requests()
+    sandbox.misbehave("latency", method="GET", path="/api/v1/visitor", seconds=0.5, times=None)
+    run = ps.push(plan, client=client, journal=journal, show=False)
+    until(lambda: "reading" in run.progress.note)
+    run.cancel()
+    assert statuses(run.wait(timeout_s=10)) == {"pending": 40}
+    assert len([request for request in sandbox.requests() if "/visitor/u-" in request["path"]]) < 40

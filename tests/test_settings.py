@@ -20,6 +20,11 @@ from pendosync.settings import Secret, Settings, find_env_file
 KEYS = {"integration_key": "k3y-one", "app_key": "k3y-two", "track_secret": "k3y-three"}
 ENV = {"PENDO_INTEGRATION_KEY": "k3y-one", "PENDO_APP_KEY": "k3y-two", "PENDO_TRACK_SECRET": "k3y-three"}
 
+pytestmark = [
+    pytest.mark.keys(*KEYS.values()),
+    pytest.mark.holds_key(".env", reason="the file that keys are read from"),
+]
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,3 +260,12 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
 
 def test_the_mask_is_no_secret() -> None:
     assert str(Secret("abc")) == MASK
+
+
+def test_access_is_read_from_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "mine.env"
+    file.write_text("PENDO_ACCESS=write\n")
+    assert Settings.from_env(file).access == "write"
+    file.write_text("PENDO_ACCESS=all\n")
+    with pytest.raises(SettingsError, match="'read' or 'write'"):
+        Settings.from_env(file)

@@ -7,12 +7,13 @@ import math
 import sqlite3
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import pendosync as ps
 from pendosync.runfile import BatchResult
-from pendosync.splitting import name_failures
+from pendosync.splitting import ask_in_parts, name_failures
 from tests.test_push import IDS, a_plan, statuses, writes
 
 
@@ -88,6 +89,70 @@ def test_a_batch_in_which_all_are_refused_is_given_up_soon() -> None:
     assert len(told.exceptions) == 512
     assert server.n_asked <= 20
     assert "not tried alone" in told.exceptions[-1][2]
+
+
+def test_many_bad_records_side_by_side_do_not_condemn_the_rest() -> None:
+    server = Server(set(range(20)), refuses=True)
+    told = server.name(64)
+    assert {at for at, _, _ in told.exceptions} == set(range(20))
+    assert server.written == set(range(20, 64))
+
+
+def test_what_a_look_elsewhere_wrote_stays_written() -> None:
+    """The last record is accepted when tried alone, and refused with the others later."""
+    tried = []
+
+    async def ask(start: int, stop: int) -> BatchResult:
+        tried.append((start, stop))
+        if (start, stop) == (7, 8) and tried.count((7, 8)) == 1:
+            return BatchResult("updated", http_status=200)
+        return BatchResult("failed", "refused", http_status=400, is_refused=True)
+
+    refused = BatchResult("failed", "refused", http_status=400, is_refused=True)
+    told = asyncio.run(name_failures(refused, 8, ask))
+    assert [at for at, _, _ in told.exceptions] == list(range(7))
+    assert tried.count((7, 8)) == 2
+
+
+COUNTED = BatchResult("failed", "one of them", http_status=200, n_unnamed=1)
+TOO_LONG = BatchResult("unknown", "five minutes", http_status=408, is_too_long=True)
+REFUSED = BatchResult("failed", "refused", http_status=400, is_refused=True)
+IN_DOUBT = BatchResult("unknown", "refused, after no answer", http_status=400, is_refused=True)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "expected"),
+    [
+        (REFUSED, REFUSED, "failed"),
+        (COUNTED, REFUSED, "unknown"),
+        (TOO_LONG, REFUSED, "unknown"),
+        (IN_DOUBT, REFUSED, "unknown"),
+        (REFUSED, None, "pending"),
+        (COUNTED, None, "unknown"),
+        (TOO_LONG, None, "unknown"),
+        (COUNTED, BatchResult("failed", "wrote none", http_status=200), "unknown"),
+    ],
+)
+def test_what_was_sent_before_is_in_doubt_whatever_is_said_of_it_alone(
+    first: BatchResult, then: BatchResult | None, expected: str
+) -> None:
+    async def ask(start: int, stop: int) -> BatchResult | None:
+        return then
+
+    told = asyncio.run(name_failures(first, 4, ask))
+    assert {status for _, status, _ in told.exceptions} == {expected}
+    assert len(told.exceptions) == 4
+
+
+@pytest.mark.parametrize("outer", [REFUSED, None])
+def test_a_part_that_ran_too_long_leaves_its_own_records_in_doubt_and_no_others(
+    outer: BatchResult | None,
+) -> None:
+    async def ask(start: int, stop: int) -> BatchResult | None:
+        return TOO_LONG if (start, stop) == (0, 4) else None
+
+    told = asyncio.run(ask_in_parts(8, 4, ask) if outer is None else name_failures(outer, 8, ask))
+    assert [status for _, status, _ in told.exceptions] == ["unknown"] * 4 + ["pending"] * 4
 
 
 def test_a_stopped_search_says_what_may_be_written() -> None:

@@ -16,7 +16,8 @@ from pendosync.diffs import diff_values
 from pendosync.errors import ColumnNotFoundError, MappingError, TableError
 from pendosync.frames import VALUES
 from pendosync.mapping import Mapping, Trait
-from pendosync.plans import dry_run, plan_changes
+from pendosync.planning import plan_changes
+from pendosync.plans import dry_run
 from pendosync.regions import Target
 from pendosync.values import check_mapping, map_traits
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 import polars as pl
 
 from pendosync.errors import ColumnNotFoundError, PendosyncError, TableError, first_line, listed
+from pendosync.frames import is_unicode
 from pendosync.tables.csvs import CsvFile, scan_csvs
 from pendosync.tables.faults import fault, fault_of_ndjson, is_from_below, named, speaking, told
 from pendosync.tables.files import (
@@ -24,6 +25,7 @@ from pendosync.tables.files import (
     ensure_known,
     ensure_plausible,
     ensure_unique,
+    ensure_whole_characters,
     find_files,
     format_of,
 )
@@ -58,6 +60,10 @@ class _Options:
     schema_overrides: AbstractMapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        nulls = [self.null_values] if isinstance(self.null_values, str) else self.null_values or []
+        for text in (self.separator or "", *nulls):
+            if not is_unicode(text):
+                raise fault(f"{text!r} holds half of a character", "a text in Unicode", "type it again")
         for column, dtype in (self.schema_overrides or {}).items():
             if not isinstance(dtype, pl.DataType | type):
                 raise fault(
@@ -111,7 +117,7 @@ def load_table(
             suffix says, a line with too many fields, two columns of one name, or no table at all.
         ColumnNotFoundError: *schema_overrides* names a column that the file does not have.
 
-    Cost: one pass over a CSV (half a second for a million rows × 10 columns on two cores), two over NDJSON, the
+    Cost: one pass over a CSV (half a second for a million rows × 10 columns on two cores), three over NDJSON, the
     footer of a Parquet file.
 
     Example:
@@ -271,6 +277,7 @@ def _scan_ndjson(path: Path, options: _Options) -> pl.LazyFrame:
         # With its schema given, no later verb has to infer it again from all lines.
         frame = scan(schema={**schema, **(options.schema_overrides or {})})
         frame.select(pl.all().count()).collect(engine="streaming")
+        ensure_whole_characters(path)
     except BaseException as error:
         if not is_from_below(error):
             raise

@@ -14,7 +14,7 @@ from typing import Final, Literal
 import polars as pl
 
 from pendosync.errors import ColumnNotFoundError, TableError, counted, listed, nearest
-from pendosync.frames import as_words
+from pendosync.frames import as_words, is_unicode
 from pendosync.tables.faults import COMPRESSED, encoding_hint, fault, named, speaking
 
 Format = Literal["CSV", "Parquet", "NDJSON", "Excel"]
@@ -40,6 +40,8 @@ A_FILE: Final[AbstractMapping[Format, str]] = {
     "NDJSON": "an NDJSON file",
     "Excel": "an Excel file",
 }
+_FIRST_HALF: Final = r"\\u[dD][89abAB][0-9a-fA-F]{2}"
+_SECOND_HALF: Final = r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _TEXTS: Final = (pl.String, pl.Categorical, pl.Enum, pl.Null)
 
 
@@ -48,7 +50,9 @@ def find_files(source: str) -> list[Path]:
     path = Path(source)
     if not source.strip():
         raise fault("The path is empty", "the path of a file", "load_table('users.csv')")
-    if path.is_file():
+    with speaking("The path"):  # one that is too long can't even be looked for
+        is_file = path.is_file()
+    if is_file:
         return [path]
     if path.is_dir():
         return _files_in(path)
@@ -138,6 +142,8 @@ def format_of(path: Path) -> Format:
 
 def ensure_plausible(path: Path, format: Format, *, is_utf8: bool) -> None:
     """Refuse early what polars would read as rubbish: no bytes at all, or binary bytes under a text's name."""
+    if not is_unicode(str(path)):
+        raise fault(f"{named(path)} has a name that is not UTF-8", "a name in Unicode", "rename the file")
     with speaking(named(path)):
         with path.open("rb") as file:
             start = file.read(4096)
@@ -154,6 +160,28 @@ def ensure_plausible(path: Path, format: Format, *, is_utf8: bool) -> None:
     if b"\0" in start or start.startswith(b"PK\x03\x04"):
         real = "an Excel or zip file" if start.startswith(b"PK") else "a binary file"
         raise fault(f"{named(path)} is {real}, not text", A_FILE[format], "give it its real suffix")
+
+
+def ensure_whole_characters(path: Path) -> None:
+    """Refuse NDJSON that names the first half of a character alone, which polars reads as a NUL.
+
+    Source: seen with polars 1.44 and 2.1; a second half alone they refuse.
+    """
+    lines = pl.scan_csv(
+        path, has_header=False, new_columns=["line"], separator="\0", quote_char=None, infer_schema=False,
+        truncate_ragged_lines=True, glob=False, row_index_name="number", row_index_offset=1,
+    )  # fmt: skip
+    unescaped = pl.col("line").str.replace_all(r"\\", "", literal=True)
+    n_first, n_whole = (
+        unescaped.str.count_matches(form) for form in (_FIRST_HALF, _FIRST_HALF + _SECOND_HALF)
+    )
+    wrong = lines.filter(n_first != n_whole).select("number").head(1).collect()
+    if wrong.height:
+        raise fault(
+            f"Line {wrong.item():,} of {named(path)} holds half of a character, a lone surrogate",
+            "whole characters",
+            "mend it where the file is written",
+        )
 
 
 def combined(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import watchman
 from lab import Lab, open_lab
 
 
@@ -19,6 +20,12 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
     """A JupyterLab in a browser."""
     with open_lab(tmp_path_factory.mktemp("lab"), chromium) as opened:
         yield opened
+        places = [
+            place
+            for place, content in watchman.files_in(opened.root)
+            if watchman.pattern_of().search(content)
+        ]
+        assert places == [], "a key stands in a notebook, or in what Jupyter wrote"
 
 
 @pytest.fixture(autouse=True)
