@@ -32,6 +32,7 @@ from pendosync.remaining import Remaining
 from pendosync.remote import ensure_write_access
 from pendosync.runfile import BatchResult, RunRecord
 from pendosync.splitting import ask_in_parts, name_failures
+from pendosync.turns import StoppedError, Turns
 from pendosync.wire import Step, build_requests, build_step, steps_of
 
 _SHOW_EVERY_S: Final = 0.1
@@ -54,10 +55,6 @@ class Batch:
     path: str
     ids: list[str]
     body: bytes
-
-
-class StoppedError(Exception):
-    """The run was stopped while a request waited for its turn."""
 
 
 class Pusher:
@@ -91,6 +88,7 @@ class Pusher:
         self._quiet = 0
         self._state: RunStateName = "preparing"
         self._note = ""
+        self._turns = Turns()
         self._has_begun = False
         self._is_cancelled = False
         self._is_paused = False
@@ -333,15 +331,22 @@ class Pusher:
         """Send a batch until it is answered, and return what the answer says; some errors stop the run."""
         shape = self.plan.shape
         try:
-            answer = await self._client.request(
-                batch.method,
-                batch.path,
-                host=self._host,
-                body=batch.body,
-                rows=len(batch.ids),
-                on_try=let_through,
-                never_again=(408,) if len(batch.ids) > 1 else (),
-            )
+            with self._turns.turn() as turn:
+
+                def begin(number: int) -> None:
+                    let_through(number)
+                    turn.begin()
+
+                answer = await self._client.request(
+                    batch.method,
+                    batch.path,
+                    host=self._host,
+                    body=batch.body,
+                    rows=len(batch.ids),
+                    on_try=begin,
+                    on_wait=turn.wait,
+                    never_again=(408,) if len(batch.ids) > 1 else (),
+                )
         except RemoteError as error:
             result = read_error(error, in_doubt=in_doubt)
             if stops_the_run(error) and not (result.is_too_long and len(batch.ids) > 1):
@@ -416,10 +421,12 @@ class Pusher:
         return unforeseen
 
     async def _tick(self) -> None:
-        """Show how it goes, and say every now and then that the pusher lives."""
+        """Show how it goes, say every now and then that the pusher lives, and once it stops call off who waits."""
         next_beat_s = 0.0
         while True:
             self._tell()
+            if self._is_stopping():
+                self._turns.call_off(tried_too=self._is_cancelled)
             if time.monotonic() >= next_beat_s:
                 self._beat()
                 next_beat_s = time.monotonic() + _BEAT_EVERY_S

@@ -18,7 +18,7 @@ import pendosync
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pendosync"
 FLOORS = (
-    ("errors", "meter"),
+    ("errors", "meter", "turns"),
     ("regions", "folders", "gates", "pacing", "retries"),
     ("throttle",),
     ("frames",),
@@ -57,7 +57,7 @@ WALLS = {
     "ipywidgets": {"preview"},
     "traitlets": {"preview"},
     "IPython": {"preview"},
-    "asyncio": {"throttle", "loops", "client", "lookback", "pusher", "runs", "sandbox"},
+    "asyncio": {"throttle", "loops", "client", "lookback", "turns", "pusher", "runs", "sandbox"},
     "tornado": {"sandbox"},
     "dotenv": {"settings"},
     "fastexcel": {"tables"},
@@ -65,6 +65,7 @@ WALLS = {
     - {
         "errors",
         "meter",
+        "turns",
         "regions",
         "gates",
         "pacing",
