@@ -252,6 +252,7 @@ class Client:
         rows: int = 0,
         retry: bool = True,
         on_try: Callable[[int], None] | None = None,
+        on_wait: Callable[[], None] | None = None,
         never_again: Sequence[int] = (),
     ) -> Answer:
         """Send one request, again where it may be, and return the answer. For the client's loop only.
@@ -265,6 +266,7 @@ class Client:
             retry: try again after a retryable error.
             on_try: is called with 1, 2, … each time the request is let through, just before it is handed over; what
                 it raises stops the request.
+            on_wait: is called before each wait to try again.
             never_again: statuses after which it is not tried again, though they are retryable.
 
         Raises:
@@ -293,6 +295,8 @@ class Client:
                         raise
                     raise in_doubt from error
                 in_doubt = error if _leaves_doubt(error) else in_doubt
+            if on_wait is not None:
+                on_wait()
             await self._clock.sleep(wait_s)
 
     async def _try(self, ask: Ask, tries: int, on_try: Callable[[int], None] | None) -> Answer:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Iterable
@@ -30,9 +32,12 @@ def write_folder(
                 f"{str(folder)!r} holds something already. Expected a new folder. Hint: choose another name."
             )
         _write(beside, manifest, parts, problems)
+        for file in [*beside.iterdir(), beside]:
+            force_out(file)
         if folder.exists():
             folder.rmdir()
         beside.rename(folder)
+        force_out(folder.parent)
     except PlanError:
         raise
     except (
@@ -72,6 +77,17 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFram
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
         raise altered(folder, type(error).__name__) from None
+
+
+def force_out(path: Path) -> None:
+    """Return when a file, or the names in a folder, would outlive a power cut, where the system can tell."""
+    is_folder = path.is_dir()
+    with contextlib.suppress(OSError) if is_folder else contextlib.nullcontext():  # Windows opens no folder
+        handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def altered(folder: Path, why: str) -> PlanError:

@@ -20,8 +20,8 @@ import polars as pl
 from pendosync.errors import JournalError, PlanError, counted, listed
 from pendosync.frames import OUTCOMES, RunStateName, Status, is_unicode
 from pendosync.plans import Plan, load_plan
+from pendosync.rundb import FILE, reading, told
 from pendosync.runfile import (
-    FILE,
     IN_FLIGHT,
     NOT_SENT,
     SENT_AGAIN,
@@ -30,10 +30,8 @@ from pendosync.runfile import (
     ask,
     create_record,
     is_held,
-    reading,
     settle,
     take_record,
-    told,
 )
 from pendosync.settings import find_env_file
 from pendosync.wire import batch_numbers
@@ -270,7 +268,15 @@ def read_plan(journal: Journal, run_id: str, /) -> Plan:
         JournalError: no such run.
         PlanError: its plan was altered.
     """
-    return load_plan(journal.folder_of(run_id) / "plan")
+    folder = journal.folder_of(run_id)
+    try:
+        return load_plan(folder / "plan")
+    except PlanError as error:
+        happened = str(error).partition(" Expected ")[0]
+        raise PlanError(
+            f"The plan of run {run_id} can't be read: {happened} Expected it as the push saved it. Hint: plan the "
+            f"table again, with plan_table(…): what Pendo holds already falls out."
+        ) from None
 
 
 def read_outcomes(journal: Journal, run_id: str, /) -> pl.DataFrame:
@@ -354,7 +360,7 @@ def _outcome_exprs() -> list[pl.Expr]:
         .then(of_batch)
         .otherwise(fallback)
     )
-    is_sent = sent & ~status.is_in(["pending", "refused"])
+    is_sent = (sent | pl.col("own_status").is_not_null()) & ~status.is_in(["pending", "refused"])
     return [
         pl.when(is_sent).then(pl.col("batch")).alias("batch"),
         pl.col("id"),

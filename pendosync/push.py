@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pendosync.client import Client
 from pendosync.errors import PlanError
 from pendosync.journal import Journal, read_plan
@@ -40,11 +42,7 @@ def push(plan: Plan, /, *, client: Client, journal: Journal, show: bool = True) 
     """
     _ensure_pushable(plan, client)
     record = journal.record_run(plan)
-    try:
-        return _start(plan, client, journal, record, all_of(plan), show=show)
-    except BaseException:
-        record.discard()
-        raise
+    return _start(plan, client, journal, record, all_of(plan), show=show, give_up=record.discard)
 
 
 def resume_push(journal: Journal, run_id: str, /, *, client: Client, show: bool = True) -> Run:
@@ -72,13 +70,14 @@ def resume_push(journal: Journal, run_id: str, /, *, client: Client, show: bool 
     record = journal.take_run(run_id)
     try:
         remaining = left_of(journal, run_id, plan)
-        if not remaining.is_empty:
-            return _start(plan, client, journal, record, remaining, show=show)
-        record.record_end("done")
-        record.close()
+        if remaining.is_empty:
+            record.record_end("done")
     except BaseException:
         record.close()
         raise
+    if not remaining.is_empty:
+        return _start(plan, client, journal, record, remaining, show=show, give_up=record.close)
+    record.close()
     return attach_run(journal, run_id, show=show)
 
 
@@ -107,10 +106,24 @@ def attach_run(journal: Journal, run_id: str, /, *, show: bool = True) -> Run:
 
 
 def _start(
-    plan: Plan, client: Client, journal: Journal, record: RunRecord, remaining: Remaining, *, show: bool
+    plan: Plan,
+    client: Client,
+    journal: Journal,
+    record: RunRecord,
+    remaining: Remaining,
+    *,
+    show: bool,
+    give_up: Callable[[], None],
 ) -> Run:
-    pusher = Pusher(plan, client, journal, record, remaining)
-    return start_run(pusher, client, journal, record.run_id, show=show)
+    """Begin a run. Where that fails or is interrupted, a run that has begun ends by itself, another is given up."""
+    pusher: Pusher | None = None
+    try:
+        pusher = Pusher(plan, client, journal, record, remaining)
+        return start_run(pusher, client, journal, record.run_id, show=show)
+    except BaseException:
+        if pusher is None or not pusher.call_off():
+            give_up()
+        raise
 
 
 def _ensure_pushable(plan: Plan, client: Client) -> None:

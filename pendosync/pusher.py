@@ -32,6 +32,7 @@ from pendosync.remaining import Remaining
 from pendosync.remote import ensure_write_access
 from pendosync.runfile import BatchResult, RunRecord
 from pendosync.splitting import ask_in_parts, name_failures
+from pendosync.turns import StoppedError, Turns
 from pendosync.wire import Step, build_requests, build_step, steps_of
 
 _SHOW_EVERY_S: Final = 0.1
@@ -54,10 +55,6 @@ class Batch:
     path: str
     ids: list[str]
     body: bytes
-
-
-class StoppedError(Exception):
-    """The run was stopped while a request waited for its turn."""
 
 
 class Pusher:
@@ -91,6 +88,8 @@ class Pusher:
         self._quiet = 0
         self._state: RunStateName = "preparing"
         self._note = ""
+        self._turns = Turns()
+        self._has_begun = False
         self._is_cancelled = False
         self._is_paused = False
         self._wish = ""
@@ -138,6 +137,11 @@ class Pusher:
             self._state = "stopping"
             self._note = "stopping: what is in flight is being finished"
 
+    def call_off(self) -> bool:
+        """Cancel, and return whether work has begun, which then writes down its own end; else it sends nothing."""
+        self.cancel()
+        return self._has_begun
+
     def pause(self) -> None:
         """Begin no more batches until `proceed`; what is in flight is finished."""
         if self._ended_s is None and not self._is_cancelled:
@@ -154,6 +158,7 @@ class Pusher:
 
     async def work(self) -> None:
         """Send everything, then write down how it ended. Raises nothing: `error` says what stopped it."""
+        self._has_begun = True
         ticker = asyncio.create_task(self._tick())
         try:
             await self._prepare()
@@ -176,6 +181,8 @@ class Pusher:
     async def _prepare(self) -> None:
         if self.plan.shape.route == "metadata":
             await ensure_write_access(self._client)
+        if self._is_stopping():
+            return
         moved = await self._lookback.moved(self._remaining.unsent)
         if moved.height:
             raise StalePlanError(
@@ -328,15 +335,22 @@ class Pusher:
         """Send a batch until it is answered, and return what the answer says; some errors stop the run."""
         shape = self.plan.shape
         try:
-            answer = await self._client.request(
-                batch.method,
-                batch.path,
-                host=self._host,
-                body=batch.body,
-                rows=len(batch.ids),
-                on_try=let_through,
-                never_again=(408,) if len(batch.ids) > 1 else (),
-            )
+            with self._turns.turn() as turn:
+
+                def begin(number: int) -> None:
+                    let_through(number)
+                    turn.begin()
+
+                answer = await self._client.request(
+                    batch.method,
+                    batch.path,
+                    host=self._host,
+                    body=batch.body,
+                    rows=len(batch.ids),
+                    on_try=begin,
+                    on_wait=turn.wait,
+                    never_again=(408,) if len(batch.ids) > 1 else (),
+                )
         except RemoteError as error:
             result = read_error(error, in_doubt=in_doubt)
             if stops_the_run(error) and not (result.is_too_long and len(batch.ids) > 1):
@@ -411,10 +425,12 @@ class Pusher:
         return unforeseen
 
     async def _tick(self) -> None:
-        """Show how it goes, and say every now and then that the pusher lives."""
+        """Show how it goes, say every now and then that the pusher lives, and once it stops call off who waits."""
         next_beat_s = 0.0
         while True:
             self._tell()
+            if self._is_stopping():
+                self._turns.call_off(tried_too=self._is_cancelled)
             if time.monotonic() >= next_beat_s:
                 self._beat()
                 next_beat_s = time.monotonic() + _BEAT_EVERY_S
@@ -446,7 +462,7 @@ class Pusher:
         self._state, self._ended_s = state, time.monotonic()
         try:
             self._record.record_end(state, self._note)
-            if self.error:  # ids were perhaps refused or found wrong, which no batch tells
+            if not all_done:  # ids were perhaps refused, found wrong or cut off, which no batch tells
                 told = derive_outcomes(self._journal, self._record.run_id, self.plan)["status"]
                 self._counts = Counter(told.filter(told != "pending"))
         except JournalError as error:

@@ -23,11 +23,11 @@ from typing import Final, Literal
 
 from filelock import FileLock, Timeout
 
-from pendosync.errors import HeldError, JournalError
+from pendosync.errors import HeldError
 from pendosync.frames import Status
 from pendosync.plans import Plan
+from pendosync.rundb import FILE, LOCK_S, WriteCount, connect, ensure_whole, n_written, reading, told
 
-FILE: Final = "run.sqlite"
 LEASE_S: Final = 60.0
 """How long a pusher on another machine may be silent before it is taken for dead.
 
@@ -44,7 +44,8 @@ CREATE TABLE run (
     started_at INTEGER NOT NULL, ended_at INTEGER, note TEXT NOT NULL DEFAULT '', wish TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE lease (
-    token TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL, since INTEGER NOT NULL, beat_at INTEGER NOT NULL
+    token TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL, since INTEGER NOT NULL, beat_at INTEGER NOT NULL,
+    writes INTEGER NOT NULL
 );
 CREATE TABLE batch (
     batch INTEGER PRIMARY KEY, first_row INTEGER NOT NULL, n_rows INTEGER NOT NULL, sha256 TEXT NOT NULL,
@@ -60,13 +61,9 @@ CREATE TABLE exception (
 );
 CREATE TABLE step (step INTEGER PRIMARY KEY, passed_at INTEGER NOT NULL);
 """
-_LOCK_S: Final = 3.0
-"""How long another process may hold the file. The push waits with it, so it is short."""
-
 _TAKE_S: Final = 1.0
 """How long to wait for the run's lock: longer than another takes to look whether it is held."""
 
-_NETWORK_FILES: Final = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "lustre", "ceph", "gluster")
 IN_FLIGHT: Final = "it was in flight when the run ended: Pendo may or may not have written it"
 NOT_SENT: Final = "not sent"
 SENT_AGAIN: Final = (
@@ -151,19 +148,27 @@ class RunRecord:
         self._lock = lock
         self._token = secrets.token_hex(8)
         self._turn = threading.Lock()  # rows are also written from beside the loop
-        with told(folder):
-            self._db = _connect(folder / FILE)
-            self._take_lease()
+        with told(folder), contextlib.ExitStack() as undoing:
+            written = n_written(folder)
+            self._count = WriteCount(folder)
+            undoing.callback(self._count.close)
+            self._db = connect(folder)
+            undoing.callback(self._db.close)
+            self._writes = self._take_lease(written)
+            undoing.pop_all()
 
-    def _take_lease(self) -> None:
+    def _take_lease(self, written: int) -> int:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
+            writes = ensure_whole(self._db, written) + 1
             _ensure_free(self._db, self.run_id, has_lock=self._lock.is_locked)
             self._db.execute("DELETE FROM lease")
             now = now_ms()
-            line = (self._token, socket.gethostname(), os.getpid(), now, now)
-            self._db.execute("INSERT INTO lease VALUES (?, ?, ?, ?, ?)", line)
+            line = (self._token, socket.gethostname(), os.getpid(), now, now, writes)
+            self._db.execute("INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?)", line)
             self._db.execute("UPDATE run SET state = 'running', ended_at = NULL, note = '', wish = ''")
+        self._count.write(writes)
+        return writes
 
     def record_sending(
         self, batch: int, *, first_row: int, n_rows: int, sha256: str, is_again: bool = False
@@ -296,6 +301,7 @@ class RunRecord:
                 self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.close()
         finally:
+            self._count.close()
             self._lock.release()
 
     def discard(self) -> None:
@@ -306,11 +312,17 @@ class RunRecord:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction, which first makes sure that the run is still this pusher's."""
-        with told(self._folder), self._turn, self._db:
-            mine = self._db.execute("UPDATE lease SET beat_at = ? WHERE token = ?", (now_ms(), self._token))
-            if mine.rowcount != 1:
-                raise HeldError.taken_over(self.run_id, _holder_in(self._db))
-            yield self._db
+        with told(self._folder), self._turn:
+            self._writes += 1
+            with self._db:
+                mine = self._db.execute(
+                    "UPDATE lease SET beat_at = ?, writes = ? WHERE token = ?",
+                    (now_ms(), self._writes, self._token),
+                )
+                if mine.rowcount != 1:
+                    raise HeldError.taken_over(self.run_id, _holder_in(self._db))
+                yield self._db
+            self._count.write(self._writes)
 
 
 _PUT_LINE: Final = "INSERT OR REPLACE INTO exception (row, batch, status, reason) VALUES (?, ?, ?, ?)"
@@ -373,7 +385,7 @@ def ask(folder: Path, wish: Wish) -> None:
     Raises:
         JournalError: it can't be written.
     """
-    with told(folder), contextlib.closing(sqlite3.connect(folder / FILE, timeout=_LOCK_S)) as db, db:
+    with told(folder), contextlib.closing(sqlite3.connect(folder / FILE, timeout=LOCK_S)) as db, db:
         db.execute("UPDATE run SET wish = ?", (wish,))
 
 
@@ -393,7 +405,7 @@ def settle(
     if is_held(folder):
         with reading(folder) as db:
             raise HeldError.held(run_id, _holder_in(db))
-    with told(folder), contextlib.closing(_connect(folder / FILE)) as db, db:
+    with told(folder), contextlib.closing(connect(folder)) as db, db:
         db.executemany("DELETE FROM exception WHERE batch = ?", [(batch,) for batch, _, _ in batches])
         db.executemany(
             "UPDATE batch SET state = 'done', status = ?, reason = ?, done_at = COALESCE(done_at, ?) WHERE batch = ?",
@@ -402,50 +414,9 @@ def settle(
         db.executemany(_PUT_LINE, rows)
 
 
-@contextlib.contextmanager
-def reading(folder: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that only reads; also on a read-only disk."""
-    with told(folder):
-        db = _reader(folder / FILE)
-        try:
-            yield db
-        finally:
-            db.close()
-
-
-@contextlib.contextmanager
-def told(place: Path) -> Iterator[None]:
-    """Turn what the disk or SQLite says into an error of our own.
-
-    Raises:
-        JournalError: in place of an OSError or an error of SQLite.
-    """
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        if type(error) is sqlite3.DatabaseError:  # its subclasses are other troubles: locked, full, read-only
-            raise _damaged(place, error) from None
-        raise _unwritable(place, getattr(error, "strerror", None) or str(error)) from None
-
-
 def now_ms() -> int:
     """Return the time as epoch milliseconds."""
     return int(datetime.now(UTC).timestamp() * 1000)
-
-
-def _unwritable(place: Path, why: str) -> JournalError:
-    return JournalError(
-        f"The journal can't be written or read at {str(place)!r} ({why}). Expected a folder on a disk with room, "
-        f"that no other process holds. Hint: make room and resume_push, or open_journal('another-folder')."
-    )
-
-
-def _damaged(place: Path, error: Exception) -> JournalError:
-    return JournalError(
-        f"The journal's file in {str(place)!r} is damaged ({error}). Expected it as it was written. What was pushed is "
-        f"no longer known there; the plan is. Hint: read_plan(journal, {place.name!r}), then refresh_plan(plan, "
-        f"client=client): what Pendo holds already falls out."
-    )
 
 
 def _locked(run_id: str, folder: Path) -> FileLock:
@@ -470,44 +441,3 @@ def _ensure_free(db: sqlite3.Connection, run_id: str, *, has_lock: bool) -> None
 def _holder_in(db: sqlite3.Connection) -> Holder | None:
     line = db.execute("SELECT host, pid, since, beat_at FROM lease").fetchone()
     return None if line is None else Holder(*line)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=_LOCK_S, check_same_thread=False)
-    try:
-        mode = "TRUNCATE" if _is_on_network(path) else "WAL"
-        db.execute(f"PRAGMA journal_mode = {mode}")
-        db.execute("PRAGMA synchronous = FULL")
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _reader(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=_LOCK_S)
-    try:
-        db.execute("SELECT 1 FROM run")
-    except sqlite3.OperationalError:
-        db.close()
-        if os.access(path.parent, os.W_OK):
-            raise
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _is_on_network(path: Path) -> bool:
-    """Whether *path* lies on a network file system, where SQLite's WAL is not safe."""
-    try:
-        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
-    except OSError:
-        return False
-    here = [
-        kind
-        for place, kind in sorted(mounts, key=lambda mount: len(mount[0]))
-        if path.absolute().is_relative_to(place)
-    ]
-    return bool(here) and here[-1].startswith(_NETWORK_FILES)

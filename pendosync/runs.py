@@ -175,7 +175,7 @@ class Run:
         return derive_outcomes(self._journal, self.id, self.plan).select(OUTCOMES.names())
 
     def wait(self, timeout_s: float | None = None) -> pl.DataFrame:
-        """Return OUTCOMES once the run is over. Interrupting the wait (■) stops the run cleanly.
+        """Return OUTCOMES once the run is over. Interrupting the wait (■) stops the run cleanly, and says how to go on.
 
         A run that another process pushes goes on when the wait for it is interrupted.
 
@@ -191,7 +191,7 @@ class Run:
             self._wait_until_over(timeout_s)
         except KeyboardInterrupt:
             if isinstance(self._way, Here):
-                self._way.stop()
+                self._stop("stopped cleanly")
             raise
         error = self._way.error
         if error is not None:
@@ -239,14 +239,17 @@ class Run:
         show_once(self.progress, self._show)
 
     def _stop_at_exit(self) -> None:
+        self._stop("stopped cleanly at exit")
+
+    def _stop(self, how: str) -> None:
         if isinstance(self._way, Here):
             self._way.stop()
-        left = counted(self._n_not_sent(), "id")
-        print(  # noqa: T201
-            f"pendosync: run {self.id} was stopped cleanly at exit, {left} not sent. To go on: "
-            f"resume_push(open_journal({str(self._journal.path)!r}), {self.id!r}, client=client)",
-            file=sys.stderr,
-        )
+        if self.progress.state != "done":
+            print(  # noqa: T201
+                f"pendosync: run {self.id} was {how}, {counted(self._n_not_sent(), 'id')} not sent. To go on: "
+                f"resume_push(open_journal({str(self._journal.path)!r}), {self.id!r}, client=client)",
+                file=sys.stderr,
+            )
 
     def _stopped_error(self, error: PendosyncError) -> PushError:
         outcomes = self._outcomes_or_none()

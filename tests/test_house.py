@@ -18,7 +18,7 @@ import pendosync
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pendosync"
 FLOORS = (
-    ("errors", "meter"),
+    ("errors", "meter", "turns"),
     ("regions", "folders", "gates", "pacing", "retries"),
     ("throttle",),
     ("frames",),
@@ -32,7 +32,7 @@ FLOORS = (
     ("wire", "comparison", "selections"),
     ("refusals", "loops"),
     ("auth", "records"),
-    ("plans", "client", "sandbox"),
+    ("plans", "client", "sandbox", "rundb"),
     ("planning", "runfile", "remote", "preview"),
     ("journal",),
     ("answers", "snapshots", "splitting", "remaining", "lookback", "refresh", "rejected", "verify"),
@@ -51,13 +51,13 @@ SANDBOX_IMPORTS = {"errors", "regions"}
 
 WALLS = {
     "httpx": {"throttle", "auth", "client"},
-    "sqlite3": {"runfile"},
+    "sqlite3": {"rundb", "runfile"},
     "filelock": {"runfile"},
     "anywidget": {"preview"},
     "ipywidgets": {"preview"},
     "traitlets": {"preview"},
     "IPython": {"preview"},
-    "asyncio": {"throttle", "loops", "client", "lookback", "pusher", "runs", "sandbox"},
+    "asyncio": {"throttle", "loops", "client", "lookback", "turns", "pusher", "runs", "sandbox"},
     "tornado": {"sandbox"},
     "dotenv": {"settings"},
     "fastexcel": {"tables"},
@@ -65,6 +65,7 @@ WALLS = {
     - {
         "errors",
         "meter",
+        "turns",
         "regions",
         "gates",
         "pacing",
@@ -76,7 +77,7 @@ WALLS = {
         "loops",
         "auth",
     }
-    - {"client", "runfile"},
+    - {"client", "rundb", "runfile"},
 }
 """What comes from outside, and the rooms it may be seen in. What is not named here is imported nowhere."""
 

@@ -130,3 +130,31 @@ def test_a_journal_may_lie_in_any_folder(sandbox, client, tmp_path: Path) -> Non
     journal = ps.open_journal(tmp_path / "q[old] *ü" / "journal")
     run = pushed(a_plan(client), client, journal)
     assert len(ps.plan_undo(journal, run.id)) > 0
+
+
+def test_writes_that_are_gone_are_told(sandbox, client, journal) -> None:
+    run = pushed(a_plan(client), client, journal)
+    count = journal.path / run.id / "run.count"
+    count.write_bytes((int.from_bytes(count.read_bytes(), "big") + 1).to_bytes(8, "big"))
+    told = rf"written last is gone: 1 write.*read_plan\(journal, '{run.id}'\).*refresh_plan"
+    with pytest.raises(ps.JournalError, match=told):
+        ps.read_outcomes(journal, run.id)
+    with pytest.raises(ps.JournalError, match=told):
+        ps.resume_push(journal, run.id, client=client)
+    assert ps.read_plan(journal, run.id).digest == run.plan.digest
+    count.unlink()  # without it nobody knows better
+    assert ps.read_outcomes(journal, run.id).height == 40
+
+
+def test_a_file_that_was_emptied_is_damaged_and_not_merely_unreadable(sandbox, client, journal) -> None:
+    run = pushed(a_plan(client), client, journal)
+    (journal.path / run.id / "run.sqlite").write_bytes(b"")
+    with pytest.raises(ps.JournalError, match=r"damaged \(no such table: run\).*read_plan"):
+        ps.read_outcomes(journal, run.id)
+
+
+def test_a_run_whose_plan_is_damaged_says_what_to_plan_again(sandbox, client, journal) -> None:
+    run = pushed(a_plan(client), client, journal)
+    (journal.path / run.id / "plan" / "manifest.json").unlink()
+    with pytest.raises(ps.PlanError, match=rf"run {run.id} .*manifest.json is missing.*plan_table"):
+        ps.resume_push(journal, run.id, client=client)

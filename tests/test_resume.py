@@ -161,6 +161,7 @@ def test_rows_that_were_refused_as_stale_stay_out_of_a_resumed_run(sandbox, clie
     assert "someone else" in caught.value.outcomes.filter(status="refused")["reason"][0]
     outcomes = ps.resume_push(journal, caught.value.run_id, client=client).wait()
     assert statuses(outcomes) == {"refused": 1, "updated": 39}
+    assert outcomes.filter(pl.col("batch").is_null())["id"].to_list() == [IDS[4]]
     assert sandbox.values("visitor", "custom")[IDS[4]]["plan"] == "someone else"
 
 

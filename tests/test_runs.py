@@ -10,6 +10,7 @@ import pytest
 
 import pendosync as ps
 from pendosync.meter import Meter
+from pendosync.throttle import RealClock
 from tests.test_push import IDS, a_plan, killed_run, run_script, statuses, writes
 
 
@@ -47,6 +48,41 @@ def test_a_paused_run_can_be_cancelled(sandbox, client, paced, journal) -> None:
     run.cancel()
     run.wait(timeout_s=10)
     assert run.progress.state == "cancelled"
+
+
+class OwnClock(RealClock):
+    """Equal to no other: what Pendo asks of its client holds back no later test."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+@pytest.fixture
+def held(sandbox):
+    """A client with two requests in flight, which Pendo will ask to wait for long."""
+    with ps.open_client(replace(sandbox.settings, api_pace=ps.Pace(None, 2)), clock=OwnClock()) as client:
+        yield client
+
+
+def test_a_cancelled_run_does_not_wait_until_pendo_lets_it_go_on(sandbox, client, held, journal) -> None:
+    plan = a_plan(client)
+    sandbox.misbehave("status", method="POST", status=429, retry_after=60, times=None)
+    run = ps.push(plan, client=held, journal=journal, show=False)
+    until(lambda: run.progress.held.startswith("held back by Pendo for"))
+    run.cancel()
+    told = statuses(run.wait(timeout_s=10))
+    assert told["pending"] >= 20
+    assert sum(told.values()) == 40
+    assert run.progress.state == "cancelled"
+
+
+def test_a_run_that_stops_does_not_wait_until_pendo_lets_it_go_on(sandbox, client, held, journal) -> None:
+    plan = a_plan(client)
+    sandbox.misbehave("status", method="POST", status=429, retry_after=1e12, times=None)
+    run = ps.push(plan, client=held, journal=journal, show=False)
+    with pytest.raises(ps.PushError, match="more than a day"):
+        run.wait(timeout_s=10)
+    assert statuses(run.outcomes) == {"pending": 40}
 
 
 def test_progress_tells_rate_and_what_is_left_with_its_spread(sandbox, client, paced, journal) -> None:
