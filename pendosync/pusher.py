@@ -244,7 +244,9 @@ class Pusher:
         def say_sending() -> None:
             """Say "sending" at the last moment: what still waits for its turn was not sent."""
             nonlocal tries
-            if not tries:
+            if tries:
+                self._record.beat()  # nothing is sent again from a run that was taken over
+            else:
                 self._record_sending(batch)
             tries += 1
 
@@ -290,11 +292,13 @@ class Pusher:
 
         def say_sending() -> None:
             nonlocal piece
-            if piece is None:
-                digest = hashlib.sha256(part.body).hexdigest()
-                piece = self._record.record_piece(
-                    part.number, first_row=part.first_row, n_rows=len(part.ids), sha256=digest
-                )
+            if piece is not None:
+                self._record.beat()
+                return
+            digest = hashlib.sha256(part.body).hexdigest()
+            piece = self._record.record_piece(
+                part.number, first_row=part.first_row, n_rows=len(part.ids), sha256=digest
+            )
 
         result = await self._ask(part, say_sending)
         if result is not None and piece is not None:

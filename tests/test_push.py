@@ -434,6 +434,17 @@ def run_script(sandbox: Sandbox, journal: ps.Journal, more: str = "") -> subproc
     return subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+def killed_run(sandbox: Sandbox, journal: ps.Journal) -> str:
+    """Push in another process, kill it on the way, and return the run's id."""
+    script = run_script(sandbox, journal, "print('go', flush=True)\nrun.wait()")
+    assert script.stdout is not None
+    script.stdout.readline()
+    script.kill()
+    script.communicate()
+    (run_id,) = ps.read_runs(journal)["run_id"]
+    return run_id
+
+
 def test_a_script_that_ends_stops_its_run_cleanly_and_says_so(sandbox, journal) -> None:
     script = run_script(sandbox, journal)
     _, told = script.communicate(timeout=60)

@@ -18,7 +18,7 @@ import pytest
 import pendosync as ps
 from pendosync.remaining import left_of
 from pendosync.runfile import LEASE_S
-from tests.test_push import IDS, QUICK, a_plan, run_script, statuses, writes
+from tests.test_push import IDS, QUICK, a_plan, killed_run, run_script, statuses, writes
 
 
 def arrivals(sandbox: ps.Sandbox) -> Counter[str]:
@@ -83,12 +83,7 @@ def test_a_cancelled_run_is_resumed(sandbox, journal) -> None:
 
 
 def test_a_killed_run_is_resumed_by_another_process(sandbox, client, journal) -> None:
-    script = run_script(sandbox, journal, "print('go', flush=True)\nrun.wait()")
-    assert script.stdout is not None
-    script.stdout.readline()
-    script.send_signal(signal.SIGKILL)
-    script.communicate()
-    (run_id,) = ps.read_runs(journal)["run_id"]
+    run_id = killed_run(sandbox, journal)
     outcomes = ps.resume_push(journal, run_id, client=client).wait()
     assert statuses(outcomes) == {"updated": 40}
     held = sandbox.values("visitor", "custom")

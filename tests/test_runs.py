@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from dataclasses import replace
 
@@ -12,7 +11,7 @@ import pytest
 import pendosync as ps
 from pendosync.meter import Meter
 from pendosync.throttle import RealClock
-from tests.test_push import IDS, a_plan, run_script, statuses, writes
+from tests.test_push import IDS, a_plan, killed_run, run_script, statuses, writes
 
 
 @pytest.fixture
@@ -143,12 +142,7 @@ def test_another_process_watches_pauses_and_cancels_a_run(sandbox, client, journ
 
 
 def test_a_run_whose_process_is_gone_is_interrupted(sandbox, journal, capsys) -> None:
-    script = run_script(sandbox, journal, "print('go', flush=True)\nrun.wait()")
-    assert script.stdout is not None
-    script.stdout.readline()
-    script.send_signal(signal.SIGKILL)
-    script.communicate()
-    (run_id,) = ps.read_runs(journal)["run_id"]
+    run_id = killed_run(sandbox, journal)
     run = ps.attach_run(journal, run_id)
     assert run.progress.is_over
     assert run.progress.state == "interrupted"

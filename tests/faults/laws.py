@@ -1,8 +1,8 @@
 """The four laws that a push keeps whatever the server does, stated once.
 
 (a) Each selected id has exactly one outcome, with a reason wherever it is not plainly written.
-(b) No outcome is wrong: what is `updated` or `created` holds what was pushed, what is `missing`, `failed`, `refused` or
-    `pending` holds none of it; `unknown` may be either.
+(b) No outcome is wrong: what is `updated`, `created` or `accepted` holds what was pushed, what is `missing`, `failed`,
+    `refused` or `pending` holds none of it; `unknown` may be either.
 (c) No id is sent again after its outcome was final.
 (d) Once the server behaves, `resume_push` ends with every id written that the fault did not condemn, and the server
     holds what an undisturbed push leaves behind.
@@ -136,14 +136,8 @@ def outcomes_of(run: ps.Run) -> pl.DataFrame:
     return stopped.outcomes
 
 
-def ensure_lawful(stage: Stage, outcomes: pl.DataFrame, *, is_honest: bool = True) -> None:
-    """Hold *outcomes* to the laws (a) and (b).
-
-    Args:
-        stage: what was pushed.
-        outcomes: what became of it.
-        is_honest: False where the server may have told a lie that contradicts nothing.
-    """
+def ensure_lawful(stage: Stage, outcomes: pl.DataFrame) -> None:
+    """Hold the *outcomes* of what was pushed to the laws (a) and (b)."""
     assert outcomes["id"].to_list() == list(stage.wanted)
     bare = outcomes.filter(~pl.col("status").is_in(["updated", "created"]) & pl.col("reason").is_null())
     assert bare.is_empty(), bare
@@ -152,7 +146,7 @@ def ensure_lawful(stage: Stage, outcomes: pl.DataFrame, *, is_honest: bool = Tru
         now = held.get(id_, {})
         same = [now.get(name) == value for name, value in stage.wanted[id_].items()]
         is_wrong = (status in WRITTEN and not all(same)) or (status in NOT_HELD and any(same))
-        if is_wrong and is_honest:
+        if is_wrong:
             wrong.append((id_, status, reason, now))
     assert not wrong, wrong[:5]
 

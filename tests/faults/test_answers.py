@@ -195,6 +195,31 @@ def test_a_bulk_write_keeps_the_laws(stages, hasty, calm, journal, name: str, ti
     assert bool(ids_of(last, "failed")) == (name in RECORDS and times is None)
 
 
+@pytest.mark.parametrize("is_named", [False, True])
+@pytest.mark.parametrize(
+    "bad", [["u-0007"], ["u-0040", "u-0041", "u-0042", "u-0240"], [f"u-{n:04}" for n in range(1, 60)]]
+)
+def test_bad_records_cost_themselves_alone(
+    stages, hasty, calm, journal, bad: list[str], is_named: bool
+) -> None:
+    stage = stages["metadata"]
+    befall(stage, fault("fail_records", ids=bad, named=is_named), times=None)
+    run_id, outcomes = begin(stage, hasty, journal)
+    ensure_lawful(stage, outcomes)
+    assert ids_of(outcomes, "failed") == bad
+    ensure_finished(stage, outcomes, run_id, calm, journal)
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_a_failure_that_was_none_is_looked_into(stages, hasty, calm, journal, n: int) -> None:
+    stage = stages["metadata"]
+    befall(stage, fault("counts", updated=-1, failed=1), times=n)
+    run_id, outcomes = begin(stage, hasty, journal)
+    ensure_lawful(stage, outcomes)
+    assert ids_of(outcomes, "missing", "updated") == list(stage.wanted)
+    ensure_finished(stage, outcomes, run_id, calm, journal)
+
+
 @pytest.mark.parametrize("name", BY_WEBHOOK)
 def test_the_webhook_keeps_the_laws(stages, hasty, calm, journal, name: str) -> None:
     stage = stages["webhook"]

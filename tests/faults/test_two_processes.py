@@ -23,19 +23,25 @@ SOON_S = 4.0
 
 
 @pytest.fixture
-def worker(sandbox, journal) -> Iterator[Worker]:
+def worker(sandbox) -> Iterator[Worker]:
     """A process that pushes seven requests a second, one at a time."""
-    with Worker(sandbox, journal, max_per_second=7, max_at_once=1) as opened:
+    with Worker(sandbox, max_per_second=7, max_at_once=1) as opened:
         yield opened
 
 
 def begin(
-    worker: Worker, sandbox: ps.Sandbox, client: ps.Client, tmp_path: Path, *, batch_size: int = 1
+    worker: Worker,
+    sandbox: ps.Sandbox,
+    client: ps.Client,
+    journal: ps.Journal,
+    tmp_path: Path,
+    *,
+    batch_size: int = 1,
 ) -> str:
     """Let the worker push 40 ids, and return the run once it sends."""
     plan = a_plan(client, batch_size=batch_size).lift(recheck=None)
     sandbox.forget_requests()
-    run_id = worker.ask("push", plan=str(plan.save(tmp_path / "plan")))["run_id"]
+    run_id = worker.ask(journal, "push", plan=str(plan.save(tmp_path / "plan")))["run_id"]
     until(lambda: writes(sandbox))
     return run_id
 
@@ -50,26 +56,26 @@ def until(is_so: Callable[[], object], *, within_s: float = 20.0) -> None:
 def test_a_second_process_is_told_who_pushes_and_can_neither_push_nor_hurt(
     sandbox, client, journal, worker, tmp_path
 ) -> None:
-    run_id = begin(worker, sandbox, client, tmp_path)
-    with Worker(sandbox, journal) as second:
-        told = second.ask("resume", run_id=run_id)
+    run_id = begin(worker, sandbox, client, journal, tmp_path, batch_size=2)
+    with Worker(sandbox) as second:
+        told = second.ask(journal, "resume", run_id=run_id)
     assert told["error"] == "HeldError"
     assert f"process {worker.pid} on {socket.gethostname()!r}" in told["told"]
     assert "attach_run" in told["told"]
-    assert worker.ask("wait")["counts"] == {"updated": 40}
+    assert worker.ask(journal, "wait")["counts"] == {"updated": 40}
     assert set(sandbox.writes("visitor").values()) == {1}
 
 
 def test_a_second_process_watches_pauses_lets_go_on_and_cancels(
     sandbox, client, journal, worker, tmp_path
 ) -> None:
-    run_id = begin(worker, sandbox, client, tmp_path)
+    run_id = begin(worker, sandbox, client, journal, tmp_path)
     run = ps.attach_run(journal, run_id, show=False)
     before = run.progress.batches_done
     until(lambda: run.progress.batches_done > before)
     assert run.progress.state == "running"
     run.pause()
-    until(lambda: worker.ask("look")["state"] == "paused", within_s=SOON_S)
+    until(lambda: worker.ask(journal, "look")["state"] == "paused", within_s=SOON_S)
     sent = len(writes(sandbox))
     time.sleep(0.3)
     assert len(writes(sandbox)) <= sent + 1  # what was in flight
@@ -78,14 +84,14 @@ def test_a_second_process_watches_pauses_lets_go_on_and_cancels(
     until(lambda: len(writes(sandbox)) > sent + 1, within_s=SOON_S)
     run.cancel()
     outcomes = run.wait(timeout_s=SOON_S)
-    assert (run.progress.state, worker.ask("look")["state"]) == ("cancelled", "cancelled")
+    assert (run.progress.state, worker.ask(journal, "look")["state"]) == ("cancelled", "cancelled")
     assert set(statuses(outcomes)) == {"updated", "pending"}
     assert statuses(ps.resume_push(journal, run_id, client=client).wait()) == {"updated": 40}
 
 
 def test_a_process_that_was_halted_still_holds_its_run(sandbox, client, journal, worker, tmp_path) -> None:
     """Silent for longer than any lease, on this machine: it may wake up and go on."""
-    run_id = begin(worker, sandbox, client, tmp_path)
+    run_id = begin(worker, sandbox, client, journal, tmp_path, batch_size=2)
     worker.send(signal.SIGSTOP)
     time.sleep(0.2)
     set_lease(journal, run_id, silent_s=10 * LEASE_S)
@@ -96,13 +102,13 @@ def test_a_process_that_was_halted_still_holds_its_run(sandbox, client, journal,
     assert ps.attach_run(journal, run_id, show=False).progress.state == "running"
     assert len(writes(sandbox)) == sent
     worker.send(signal.SIGCONT)
-    assert worker.ask("wait")["counts"] == {"updated": 40}
+    assert worker.ask(journal, "wait")["counts"] == {"updated": 40}
 
 
 def test_a_process_that_was_halted_and_killed_holds_nothing(
     sandbox, client, journal, worker, tmp_path
 ) -> None:
-    run_id = begin(worker, sandbox, client, tmp_path)
+    run_id = begin(worker, sandbox, client, journal, tmp_path)
     worker.send(signal.SIGSTOP)
     worker.kill()
     assert ps.read_runs(journal)["state"].to_list() == ["interrupted"]
@@ -113,10 +119,10 @@ def test_a_process_that_was_taken_over_stops_before_its_next_request(
     sandbox, client, journal, worker, tmp_path
 ) -> None:
     """As another machine does that could not reach the lock, and found the lease to have ended."""
-    run_id = begin(worker, sandbox, client, tmp_path)
+    run_id = begin(worker, sandbox, client, journal, tmp_path)
     set_lease(journal, run_id, silent_s=0, token="another", host="elsewhere", pid=7)
     sent = len(writes(sandbox))
-    told = worker.ask("wait")
+    told = worker.ask(journal, "wait")
     assert told["error"] == "PushError"
     assert "was taken over by process 7 on 'elsewhere'" in told["told"]
     assert "nothing more is sent from here" in told["told"]
@@ -129,6 +135,20 @@ def test_a_process_that_was_taken_over_stops_before_its_next_request(
     assert statuses(outcomes) == {"updated": 40}
     twice = {id for id, n in sandbox.writes("visitor").items() if n > 1}
     assert len(twice) <= 1
+
+
+def test_a_pusher_that_tries_again_and_again_is_stopped_by_a_takeover_too(sandbox, client, journal) -> None:
+    plan = a_plan(client, batch_size=40).lift(recheck=None)
+    sandbox.misbehave("status", method="POST", status=503, times=None)
+    with ps.open_client(sandbox.settings, retry=ps.Retry(attempts=50, base_s=0.1, cap_s=0.1)) as patient:
+        run = ps.push(plan, client=patient, journal=journal, show=False)
+        until(lambda: len(writes(sandbox)) > 1)
+        set_lease(journal, run.id, silent_s=0, token="another", host="elsewhere", pid=7)
+        sent = len(writes(sandbox))
+        with pytest.raises(ps.PushError, match="was taken over by process 7 on 'elsewhere'"):
+            run.wait(timeout_s=20)
+    assert len(writes(sandbox)) <= sent + 1
+    assert statuses(ps.read_outcomes(journal, run.id)) == {"unknown": 40}
 
 
 def set_lease(journal: ps.Journal, run_id: str, *, silent_s: float, **columns: object) -> None:

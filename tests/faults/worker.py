@@ -15,7 +15,6 @@ import pendosync as ps
 def main() -> None:
     where = json.loads(sys.argv[1])
     pace = ps.Pace(where.pop("max_per_second"), where.pop("max_at_once"))
-    journal = ps.open_journal(where.pop("journal"))
     settings = ps.Settings(**where, access="write", api_pace=pace, data_pace=pace)
     with ps.open_client(settings) as client:
         ps.check_access(client)
@@ -24,7 +23,7 @@ def main() -> None:
         for line in sys.stdin:
             command = json.loads(line)
             try:
-                answer(done(command, client, journal, runs))
+                answer(done(command, client, ps.open_journal(command["journal"]), runs))
             except ps.PendosyncError as error:
                 answer({"error": type(error).__name__, "told": str(error)})
 

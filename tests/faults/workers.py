@@ -21,7 +21,6 @@ class Worker:
     def __init__(
         self,
         sandbox: Sandbox,
-        journal: ps.Journal,
         *,
         max_per_second: float | None = None,
         max_at_once: int = 2,
@@ -29,7 +28,7 @@ class Worker:
         key = sandbox.settings.secret("integration_key").reveal()
         where = {"api_url": sandbox.url, "data_url": sandbox.url, "integration_key": key}
         pace = {"max_per_second": max_per_second, "max_at_once": max_at_once}
-        told = json.dumps({**where, **pace, "journal": str(journal.path)})
+        told = json.dumps({**where, **pace})
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self._process = subprocess.Popen([sys.executable, str(_SCRIPT), told], text=True, **pipes)
         self._is_ready = False
@@ -38,16 +37,17 @@ class Worker:
     def pid(self) -> int:
         return self._process.pid
 
-    def ask(self, do: str, **command: Any) -> dict[str, Any]:
+    def ask(self, journal: ps.Journal, do: str, **command: Any) -> dict[str, Any]:
         """Return the answer to a command."""
-        self.tell(do, **command)
+        self.tell(journal, do, **command)
         return self.hear()
 
-    def tell(self, do: str, **command: Any) -> None:
+    def tell(self, journal: ps.Journal, do: str, **command: Any) -> None:
         """Give a command, and don't wait for its answer."""
         self.ensure_ready()
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": do, **command}) + "\n")
+        line = json.dumps({"do": do, "journal": str(journal.path), **command})
+        self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
     def hear(self) -> dict[str, Any]:
@@ -77,3 +77,23 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+
+
+class Workers:
+    """Ready processes, one after another: the next one starts while this one works."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._next = Worker(sandbox)
+
+    def take(self) -> Worker:
+        """Return one that is ready, and is the caller's to kill."""
+        taken, self._next = self._next, Worker(self._sandbox)
+        taken.ensure_ready()
+        return taken
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._next.kill()
