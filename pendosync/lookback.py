@@ -14,6 +14,7 @@ from pendosync.comparison import moved_cells, read_back
 from pendosync.errors import PushError, counted, listed
 from pendosync.frames import PROBLEMS, Status
 from pendosync.journal import WRITTEN, Journal, derive_outcomes
+from pendosync.loops import run_beside
 from pendosync.plans import Plan
 from pendosync.remote import SINGLE_READS, fetch_held
 from pendosync.runfile import RunRecord
@@ -63,7 +64,7 @@ class Lookback:
             return PROBLEMS.to_frame()
         rows = unsent if len(unsent) <= most else unsent.gather_every(-(-len(unsent) // most))
         self._say(f"reading {counted(len(rows), 'id')} again, to see whether anything moved")
-        moved = await asyncio.to_thread(self._find_moved, rows)
+        moved = await run_beside(self._find_moved, rows)
         self._say("")
         return moved
 
@@ -123,7 +124,7 @@ class Lookback:
         is_last = step.first_row + step.n_rows == len(self._plan)
         if canary is None or is_last or step.number in self._record.passed_steps():
             return
-        rows = await asyncio.to_thread(self._written_in, step)
+        rows = await run_beside(self._written_in, step)
         if rows.is_empty():
             self._record.record_step(step.number)
             raise self._stop(
@@ -132,7 +133,7 @@ class Lookback:
         until_s = time.monotonic() + canary.settle_s
         while True:
             self._say(f"canary step {step.number + 1}: reading {counted(rows.height, 'id')} back")
-            rows = await asyncio.to_thread(self._not_seen, step, rows)
+            rows = await run_beside(self._not_seen, step, rows)
             if rows.is_empty() or (canary.unseen == "go_on" and time.monotonic() >= until_s):
                 self._say("")
                 self._record.record_step(step.number)

@@ -7,10 +7,11 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from pendosync.errors import ClientError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _CLOSE_S: Final = 10.0
@@ -82,6 +83,25 @@ class LoopThread:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._at_end()
+
+
+async def run_beside(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what *function* returns, which runs in a thread beside the loop.
+
+    Unlike asyncio's own, such a thread still begins while the interpreter waits for a script's other threads or for
+    what is to be done at exit, and holds up neither.
+    """
+    future: concurrent.futures.Future[T] = concurrent.futures.Future()
+    future.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            future.set_result(function(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="pendosync-beside", daemon=True).start()
+    return await asyncio.wrap_future(future)
 
 
 def closed_error() -> ClientError:

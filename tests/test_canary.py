@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import polars as pl
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 import pendosync as ps
 from pendosync.wire import batch_numbers, build_requests, steps_of
-from tests.test_push import IDS, a_plan, statuses, writes
+from tests.test_push import IDS, SCRIPT, a_plan, statuses, writes
 
 STEPS = ps.Canary((1, 0.25), settle_s=0)
 
@@ -169,3 +171,13 @@ def test_a_passed_step_is_not_read_again_on_resume(sandbox, client, journal) -> 
 def test_canaries_that_cannot_be_are_refused(wrong) -> None:
     with pytest.raises(ps.PlanError, match=r"Expected .* Hint: Canary\("):
         ps.Canary(**wrong)
+
+
+def test_a_script_that_ends_while_a_step_is_read_back_stops_its_run_cleanly(sandbox, journal) -> None:
+    sandbox.misbehave("lag", seconds=60)
+    script = SCRIPT.replace("batch_size=1)", "batch_size=1, canary=ps.Canary((3,), settle_s=60))")
+    key = sandbox.settings.secret("integration_key").reveal()
+    arguments = [sys.executable, "-c", f"{script}time.sleep(0.3)", sandbox.url, key, str(journal.path)]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=True)
+    assert "was stopped cleanly at exit, 37 ids not sent" in done.stderr
+    assert ps.read_runs(journal)["note"].to_list() == ["The rest was not sent."]
