@@ -120,6 +120,8 @@ class Server:
             watcher.cancel()
 
     def _leave(self) -> None:
+        for task in self._tasks:
+            task.cancel()  # what is not carried out by now would be missing from the last save
         if self._options.state is not None:
             try:
                 self._save()
@@ -159,6 +161,8 @@ class Server:
         if request.region == PREFIX and request.path in ("/leash", "/close"):
             self._take_lifeline(request, connection)
             return
+        if self._end.is_set() and request.region != PREFIX:
+            return  # too late: the connection ends without a word
         task = asyncio.get_running_loop().create_task(self._respond(request, arrived_s, connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,5 +1,6 @@
 """What the handle tells of the sandbox, and how its side door is guarded."""
 
+import asyncio
 import time
 from http.client import HTTPConnection
 from pathlib import Path
@@ -10,8 +11,12 @@ from sandbox_caller import Caller
 from pendosync.errors import SandboxError, SettingsError
 from pendosync.sandbox.control import _ROUTES
 from pendosync.sandbox.exchange import Request
+from pendosync.sandbox.faults import fault_of
+from pendosync.sandbox.keys import ADDRESS, KEYS, TOKEN_HEADER
+from pendosync.sandbox.pendo import Pendo
 from pendosync.sandbox.received import Received
 from pendosync.sandbox.seeds import WRONG_TYPES
+from pendosync.sandbox.server import Options, Server
 from pendosync.sandbox.switches import READINGS
 
 VERIFY = "/api/v1/token/verify"
@@ -242,3 +247,30 @@ def test_side_door_needs_the_token(sandbox, token, method, path):
 def test_side_door_is_not_among_the_requests(sandbox):
     sandbox.values("account")
     assert sandbox.requests() == []
+
+
+async def closed_with_a_write_in_flight(path: Path) -> tuple[Pendo, bytes]:
+    """End a server while a write waits to be carried out; return its contents and what the client was told."""
+    pendo, places = Pendo(), asyncio.Queue()
+    pendo.faults.coming.append(fault_of({"name": "latency", "seconds": 0.1}))
+    serving = asyncio.create_task(Server(pendo, Options(state=path)).serve(places.put_nowait))
+    place = await places.get()
+    (told, writer), (_, closer) = [await asyncio.open_connection(ADDRESS, place.port) for _ in range(2)]
+    key = KEYS["us"].integration_key
+    head = f"PUT /us{PLAN} HTTP/1.1\r\nx-pendo-integration-key: {key}\r\nContent-Length: 5\r\n\r\n"
+    writer.write(f'{head}"new"'.encode())
+    await asyncio.sleep(0.05)
+    head = f"POST /_sandbox/close HTTP/1.1\r\n{TOKEN_HEADER}: {place.token}\r\nContent-Length: 0\r\n\r\n"
+    closer.write(head.encode())
+    await serving
+    await asyncio.sleep(0.1)
+    for one in (writer, closer):
+        one.close()
+    told.feed_eof()
+    return pendo, await told.read()
+
+
+def test_what_was_not_saved_at_the_end_is_neither_done_nor_confirmed(tmp_path):
+    pendo, told = asyncio.run(closed_with_a_write_in_flight(tmp_path / "state"))
+    assert told == b""
+    assert pendo.stores["us"].records["visitor"]["u-0001"]["custom"]["plan"] != "new"
