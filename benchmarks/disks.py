@@ -15,7 +15,16 @@ from typing import Final
 
 import pendosync as ps
 from benchmarks.kills import Victims
-from benchmarks.trials import MAPPING, Judge, SkippedError, Stage, a_table, only_run, push_to_the_end
+from benchmarks.trials import (
+    MAPPING,
+    Judge,
+    SkippedError,
+    Stage,
+    a_table,
+    only_run,
+    push_to_the_end,
+    wait_for,
+)
 
 _DISK_MB: Final = 8
 _PAGE: Final = 4096
@@ -73,8 +82,7 @@ def full_disk(stage: Stage, random: Random) -> Judge:
         filler = fill(disk, leave=leave) if after < 0 else disk / "filler"
 
         def fill_up(run: ps.Run) -> None:
-            while run.progress.batches_done < after:
-                time.sleep(0.002)
+            wait_for(run, batches=after)
             fill(disk)
 
         run_id = _push_until_it_stops(stage, journal, judge, fill_up if after >= 0 else lambda run: None)
@@ -130,8 +138,7 @@ def locked_file(stage: Stage, random: Random, *, hold_s: float) -> Judge:
     after = random.randrange(stage.plan.n_requests - stage.in_flight)
 
     def hold(run: ps.Run) -> None:
-        while run.progress.batches_done < after:
-            time.sleep(0.002)
+        wait_for(run, batches=after)
         with holding(journal.path / run.id / "run.sqlite"):
             time.sleep(hold_s)
 
@@ -246,9 +253,9 @@ def push_what_is_missing(stage: Stage, journal: ps.Journal, run_id: str, error: 
 
 
 def killed_push(stage: Stage, victims: Victims, random: Random, *, folder: Path | None = None) -> ps.Journal:
-    """Return the journal of a push that was killed after any of its batches."""
+    """Return the journal of a push that was killed after any of its batches but the last few."""
     journal = stage.new_journal(folder)
-    batches = random.randrange(1, stage.plan.n_requests)
+    batches = random.randrange(1, stage.plan.n_requests - stage.in_flight)
     victims.next(journal=str(journal.path), then="exit_hard", batches=batches).last_words()
     time.sleep(stage.latency_s)
     return journal

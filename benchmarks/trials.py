@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from pendosync.journal import WRITTEN
 MAPPING: Final = ps.Mapping(
     "visitor", "user_id", [ps.Trait("plan", type="text"), ps.Trait("seats", type="integer")]
 )
-QUICK: Final = ps.Retry(attempts=3, base_s=1.0, cap_s=2.0)
+QUICK: Final = ps.Retry(attempts=3, base_s=4.0, cap_s=8.0)
 """Gives up soon: a trial is to be stopped."""
 
 _MOST_RESUMES: Final = 200
@@ -221,6 +222,12 @@ def push_to_the_end(
                 judge.end(outcomes)
                 return outcomes
     raise AssertionError(f"The run did not come to its end within {_MOST_RESUMES} resumes: {why}")
+
+
+def wait_for(run: ps.Run, *, batches: int) -> None:
+    """Wait until so many batches are done, or the run is over."""
+    while run.progress.batches_done < batches and not run.progress.is_over:
+        time.sleep(0.002)
 
 
 def only_run(journal: ps.Journal) -> str | None:

@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 import pendosync as ps
+from benchmarks.trials import wait_for
 
 Trace = Any
 
@@ -113,8 +114,7 @@ def end(run: ps.Run, order: Order) -> None:
     if order.then == "wait":
         run.wait()
         return
-    while run.progress.batches_done < order.batches and not run.progress.is_over:
-        time.sleep(0.005)
+    wait_for(run, batches=order.batches)
     if order.then == "raise":
         raise ValueError("something else in this script went wrong")
     if order.then == "exit_hard":

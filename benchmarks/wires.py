@@ -8,13 +8,13 @@ from random import Random
 from typing import Any, Final
 
 import pendosync as ps
-from benchmarks.trials import Judge, Stage, push_to_the_end
+from benchmarks.trials import QUICK, Judge, Stage, push_to_the_end, wait_for
 from benchmarks.witness import Ledger
 
 SHARE: Final = 0.2
 """Of the writes, so many are befallen."""
 
-_TIMEOUT_S: Final = 0.3
+_TIMEOUT_S: Final = 0.5
 _PAGE: Final = "<html><body><h1>Please sign in</h1></body></html>"
 _BAD: Final = ["u-0002", "u-0003", "u-0150", "u-0200"]
 """Ids that Pendo never takes: always the same, or what it says of them would not be true."""
@@ -85,12 +85,15 @@ def befall(sandbox: ps.Sandbox, faults: Faults, *, share: float, seed: int) -> N
         sandbox.misbehave(name, **{**which, **options})
 
 
-def trial(stage: Stage, faults: Faults, *, seed: int, share: float = SHARE, **options: Any) -> Judge:
-    """Push while *faults* befall the writes, and resume until all is done."""
+def trial(
+    stage: Stage, faults: Faults, *, seed: int, share: float = SHARE, timeout_s: float = _TIMEOUT_S
+) -> Judge:
+    """Push while *faults* befall the writes, with so little patience that it stops, and resume until all is done."""
     stage.begin()
     judge = Judge(stage, Ledger())
     befall(stage.sandbox, faults, share=share, seed=seed)
-    push_to_the_end(stage, stage.new_journal(), judge, **{"timeout_s": _TIMEOUT_S, **options})
+    retry = replace(QUICK, attempts=2)
+    push_to_the_end(stage, stage.new_journal(), judge, timeout_s=timeout_s, retry=retry)
     return judge
 
 
@@ -109,8 +112,7 @@ def outage(stage: Stage, random: Random) -> tuple[Judge, Stage]:
     def pull(run: ps.Run) -> None:
         if judge.stage is not stage:
             return  # it is back
-        while run.progress.batches_done < after:
-            time.sleep(0.002)
+        wait_for(run, batches=after)
         stage.sandbox.close()
         time.sleep(away_s)
         judge.stage = replace(stage, sandbox=stage.open_again())

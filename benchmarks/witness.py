@@ -19,7 +19,7 @@ import httpx
 _LATER: Final = (401, 403, 408, 409, 425, 429)
 """Refusals that another time, or another key, may lift."""
 
-_HASTE: Final = 50
+_HASTE: Final = 200
 
 
 @dataclass
@@ -133,7 +133,7 @@ def ids_in(request: httpx.Request) -> list[str]:
 
 
 class HastyClock:
-    """A clock that runs fifty times as fast, for waits between tries; no other equals it, so no client shares a pause."""
+    """A clock that runs two hundred times as fast, for waits between tries; no other equals it, so no client shares a pause."""
 
     def now(self) -> float:
         """Return its seconds."""
