@@ -133,8 +133,8 @@ class Cell:
     @property
     def outputs(self) -> Locator:
         """What stands below it, one after the other."""
-        cell = self.lab.page.locator(".jp-Notebook .jp-Cell").nth(self.index)
-        return cell.locator(".jp-OutputArea-output")
+        cells = self.lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell")
+        return cells.nth(self.index).locator(".jp-OutputArea-output")
 
     def ended(self) -> Cell:
         """Wait until it has run."""
