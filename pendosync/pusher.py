@@ -21,17 +21,16 @@ from pendosync.errors import (
     PushError,
     RemoteError,
     StalePlanError,
-    counted,
 )
 from pendosync.frames import Progress, RunStateName
 from pendosync.journal import Journal, derive_outcomes
 from pendosync.lookback import Lookback
-from pendosync.meter import Meter
 from pendosync.plans import Plan
 from pendosync.remaining import Remaining
 from pendosync.remote import ensure_write_access
 from pendosync.runfile import BatchResult, RunRecord
-from pendosync.splitting import ask_in_parts, name_failures
+from pendosync.splitting import RequestSize, ask_in_parts, name_failures
+from pendosync.tally import Tally
 from pendosync.turns import StoppedError, Turns
 from pendosync.wire import Step, build_requests, build_step, steps_of
 
@@ -40,9 +39,6 @@ _BEAT_EVERY_S: Final = 2.0
 _LOOK_S: Final = 0.05
 _BELIEVED: Final = 3
 """So often a request is sent whose answer can't be believed, before the run stops."""
-
-_QUIET_BATCHES: Final = 10
-"""So many requests of the cut size go well before it is doubled again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +76,9 @@ class Pusher:
         self._record = record
         self._remaining = remaining
         self._lookback = Lookback(plan, client, journal, record, is_stopping=self._is_stopping, say=self._say)
-        self._counts: Counter[str] = Counter(remaining.counts)
-        self._batches_done = len(remaining.settled)
+        self._tally = Tally(plan, remaining)
+        self._size = RequestSize(plan.shape.ids_per_request)
         self._requests = 0
-        self._n_failed = 0
-        self._cut_to: int | None = None
-        self._quiet = 0
         self._state: RunStateName = "preparing"
         self._note = ""
         self._turns = Turns()
@@ -95,7 +88,6 @@ class Pusher:
         self._wish = ""
         self._began_s = time.monotonic()
         self._ended_s: float | None = None
-        self._meter = Meter(self._began_s)
 
     # --- from any thread ---------------------------------------------------------------------------------------
 
@@ -104,31 +96,23 @@ class Pusher:
         """Where the run stands: counts only."""
         now = self._ended_s or time.monotonic()
         is_over = self._ended_s is not None
-        n_left = self.plan.n_requests - self._batches_done
-        expected, low, high = self._left_s(n_left, len(self.plan) - sum(self._counts.values()))
+        left_s, left_range_s = (None, None) if is_over else self._tally.left_s(self._pace)
         return Progress(
             run_id=self._record.run_id,
             title=self.plan.title,
             state=self._state,
             n_ids=len(self.plan),
             n_batches=self.plan.n_requests,
-            batches_done=self._batches_done,
+            batches_done=self._tally.batches_done,
             requests=self._requests,
-            counts=dict(self._counts),
+            counts=dict(self._tally.counts),
             elapsed_s=now - self._began_s,
-            left_s=None if is_over else expected,
+            left_s=left_s,
             note=self._note,
-            ids_per_s=None if is_over else self._meter.ids_per_s(now),
-            left_range_s=None if is_over or low is None or high is None else (low, high),
+            ids_per_s=None if is_over else self._tally.meter.ids_per_s(now),
+            left_range_s=left_range_s,
             held="" if is_over else self._client.pacing(self._host).note,
         )
-
-    def _left_s(self, n_batches: int, n_rows: int) -> tuple[float | None, float | None, float | None]:
-        pace, measured = self._pace.expected_s(n_batches, rows=n_rows), self._meter.left_s(n_batches)
-        if measured is None:
-            return pace, None, None
-        expected, low, high = (max(pace or 0.0, one) for one in measured)
-        return expected, low, high
 
     def cancel(self) -> None:
         """Stop cleanly: what is in flight is finished and written down, the rest stays `pending`."""
@@ -190,7 +174,7 @@ class Pusher:
             )
         if self._state == "preparing":
             self._state = "running"
-        self._meter.skip(time.monotonic())
+        self._tally.meter.skip(time.monotonic())
 
     def _is_stopping(self) -> bool:
         return self._is_cancelled or self.error is not None
@@ -235,7 +219,7 @@ class Pusher:
         """Return whether another batch may begin, once a pause is over."""
         while self._is_paused and not self._is_stopping():
             await asyncio.sleep(_LOOK_S)
-            self._meter.skip(time.monotonic())
+            self._tally.meter.skip(time.monotonic())
         return not self._is_stopping()
 
     async def _send(self, batch: Batch) -> None:
@@ -250,9 +234,9 @@ class Pusher:
                 self._record_sending(batch)
             tries += 1
 
-        if self._cut_to is not None and len(batch.ids) > self._cut_to:
+        if len(batch.ids) > self._size.n_ids:
             self._record_sending(batch)
-            result = await self._ask_in_parts(batch, self._cut_to)
+            result = await self._ask_in_parts(batch, self._size.n_ids)
         else:
             told = await self._ask(batch, say_sending)
             if told is None:
@@ -263,7 +247,8 @@ class Pusher:
             if result.must_split and len(batch.ids) > 1:
                 result = await name_failures(result, len(batch.ids), partial(self._ask_part, batch))
         self._record.record_result(batch.number, result, first_row=batch.first_row, tries=tries)
-        self._count(batch, result)
+        self._tally.batches_done += 1
+        self._take_in(batch.first_row, len(batch.ids), result)
 
     async def _send_rest(self, number: int) -> None:
         """Send those rows of a batch that a run before this one left open; the others have their outcome."""
@@ -271,11 +256,11 @@ class Pusher:
             if self._is_stopping():
                 return
             part = self._cut(number, first_row, n_rows)
-            result = await self._ask_in_parts(part, min(n_rows, self._cut_to or n_rows))
+            result = await self._ask_in_parts(part, min(n_rows, self._size.n_ids))
             self._record.record_rows(self._remaining.lines(number, first_row, n_rows, result))
-            self._tally(first_row, n_rows, result)
+            self._take_in(first_row, n_rows, result)
         self._record.record_rest(number)
-        self._batches_done += 1
+        self._tally.batches_done += 1
 
     async def _ask_in_parts(self, batch: Batch, size: int) -> BatchResult:
         ask = partial(self._ask_part, batch)
@@ -326,7 +311,7 @@ class Pusher:
             return result or (BatchResult("unknown", between) if is_sent else None)
         if result.is_doubtful:
             self.error = self.error or AnswerError(f"{result.reason.rstrip('.')}. Asked {n_asked} times.")
-        self._adapt(result, len(batch.ids))
+        self._size.learn(result, len(batch.ids))
         return result
 
     async def _ask_once(
@@ -358,17 +343,6 @@ class Pusher:
             return result
         return read_answer(answer, batch.ids, route=shape.route, kind=shape.kind)
 
-    def _adapt(self, result: BatchResult, n_ids: int) -> None:
-        """Cut requests in halves where Pendo finds them too large, and let them grow again where all goes well."""
-        if (result.is_too_long or result.http_status == 413) and n_ids > 1:
-            self._cut_to, self._quiet = max(1, n_ids // 2), 0
-        elif self._cut_to is not None and result.status == "updated":
-            self._quiet += 1
-            if self._quiet >= _QUIET_BATCHES:
-                self._cut_to, self._quiet = self._cut_to * 2, 0
-                if self._cut_to >= self.plan.shape.ids_per_request:
-                    self._cut_to = None
-
     def _ensure_going(self, number: int) -> None:
         if self._is_cancelled or (self.error and number == 1):
             raise StoppedError
@@ -391,33 +365,11 @@ class Pusher:
             is_again=self._is_in_doubt(batch),
         )
 
-    def _count(self, batch: Batch, result: BatchResult) -> None:
-        self._batches_done += 1
-        self._tally(batch.first_row, len(batch.ids), result)
-
-    def _tally(self, first_row: int, n_rows: int, result: BatchResult) -> None:
-        self._meter.note(time.monotonic(), n_ids=n_rows)
-        own = {at for at, _, _ in result.exceptions}
-        told: Counter[str] = Counter(status for _, status, _ in result.exceptions)
-        if result.status == "updated" and self.plan.shape.create == "unknown_ids":
-            actions = self.plan.changes["action"].slice(first_row, n_rows).to_list()
-            told.update(
-                "created" if one == "create" else "updated" for at, one in enumerate(actions) if at not in own
-            )
-        elif n_rows > len(own):
-            told[result.status] += n_rows - len(own)
-        self._counts.update(told)
-        self._n_failed += told["failed"] + told["missing"]
-        self._keep_budget()
-
-    def _keep_budget(self) -> None:
-        budget = self.plan.gates.budget(len(self.plan))
-        if budget is not None and self._n_failed > budget and self.error is None:
-            self.error = PushError(
-                f"The error budget is used up: {counted(self._n_failed, 'id')} failed or are missing, at most "
-                f"{budget:,} may (max_failed={self.plan.gates.max_failed}).",
-                run_id=self._record.run_id,
-            )
+    def _take_in(self, first_row: int, n_rows: int, result: BatchResult) -> None:
+        self._tally.note(first_row, n_rows, result)
+        sentence = self._tally.overdrawn()
+        if sentence and self.error is None:
+            self.error = PushError(sentence, run_id=self._record.run_id)
 
     def _unforeseen(self, error: Exception) -> PushError:
         unforeseen = PushError(f"An unforeseen {type(error).__name__} came up.", run_id=self._record.run_id)
@@ -454,8 +406,10 @@ class Pusher:
             self.on_move(self.progress)
 
     def _end(self) -> None:
-        is_cut_short = self._is_cancelled and (self._counts["pending"] or self._counts["unknown"])
-        all_done = self._batches_done == self.plan.n_requests and not is_cut_short and self.error is None
+        is_cut_short = self._is_cancelled and (self._tally.counts["pending"] or self._tally.counts["unknown"])
+        all_done = (
+            self._tally.batches_done == self.plan.n_requests and not is_cut_short and self.error is None
+        )
         state: Literal["done", "cancelled", "stopped"]
         state = "done" if all_done else "stopped" if self.error else "cancelled"
         self._note = "" if all_done else str(self.error) if self.error else "The rest was not sent."
@@ -464,7 +418,7 @@ class Pusher:
             self._record.record_end(state, self._note)
             if not all_done:  # ids were perhaps refused, found wrong or cut off, which no batch tells
                 told = derive_outcomes(self._journal, self._record.run_id, self.plan)["status"]
-                self._counts = Counter(told.filter(told != "pending"))
+                self._tally.counts = Counter(told.filter(told != "pending"))
         except JournalError as error:
             self.error = self.error or error
         finally:

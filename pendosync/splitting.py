@@ -13,6 +13,8 @@ from pendosync.runfile import BatchResult
 _ENOUGH_ALONE: Final = 3
 """So many records refused alone with the same words, as a few others elsewhere, and none accepted: so would the rest be."""
 
+_QUIET_REQUESTS: Final = 10
+
 Ask = Callable[[int, int], Awaitable[BatchResult | None]]
 """Sends the records from one position up to another; None where the run was stopped first."""
 
@@ -45,6 +47,30 @@ async def ask_in_parts(n: int, size: int, ask: Ask, *, in_doubt: bool = False) -
     for start in range(0, n, size):
         await search.look(start, min(start + size, n), in_doubt)
     return BatchResult("updated", exceptions=search.exceptions)
+
+
+class RequestSize:
+    """The most ids that a request of a run carries: fewer than usual while Pendo finds its requests too large.
+
+    Halved when a request is given up on for its size, doubled after ten in a row that went well.
+
+    Args:
+        usual: ids in a request of the plan.
+    """
+
+    def __init__(self, usual: int) -> None:
+        self.n_ids = usual
+        self._usual = usual
+        self._quiet = 0
+
+    def learn(self, result: BatchResult, n_ids: int) -> None:
+        """Take in what became of a request of *n_ids*."""
+        if (result.is_too_long or result.http_status == 413) and n_ids > 1:
+            self.n_ids, self._quiet = max(1, n_ids // 2), 0
+        elif result.status == "updated":
+            self._quiet += 1
+            if self._quiet >= _QUIET_REQUESTS:
+                self.n_ids, self._quiet = min(self._usual, self.n_ids * 2), 0
 
 
 class _Search:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import pendosync as ps
 from pendosync.runfile import BatchResult
-from pendosync.splitting import ask_in_parts, name_failures
+from pendosync.splitting import RequestSize, ask_in_parts, name_failures
 from tests.test_push import IDS, a_plan, statuses, writes
 
 
@@ -218,3 +218,18 @@ def test_pieces_are_the_same_bytes(sandbox, client, journal) -> None:
     assert [whole] == ps.dry_run(plan)["body"].to_list()
     assert pieces
     assert all(piece[1:-1] in whole for piece in pieces)
+
+
+def test_requests_grow_again_once_all_goes_well() -> None:
+    size = RequestSize(500)
+    too_long = BatchResult("unknown", "x", http_status=408, is_too_long=True)
+    size.learn(too_long, 500)
+    size.learn(too_long, 250)
+    assert size.n_ids == 125
+    sizes = []
+    for _ in range(30):
+        size.learn(BatchResult("updated"), size.n_ids)
+        sizes.append(size.n_ids)
+    assert (sizes[8], sizes[9], sizes[19], sizes[29]) == (125, 250, 500, 500)
+    size.learn(too_long, 1)
+    assert size.n_ids == 500  # one record alone can't be cut
