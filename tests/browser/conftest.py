@@ -1,4 +1,4 @@
-"""One JupyterLab and one browser for all the tests here."""
+"""One JupyterLab and one browser for all the tests here, and a blank page for each that needs no more."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import watchman
-from lab import Lab, open_lab
+from blank import Blank, open_blank
+from lab import Lab, open_browser, open_lab
+from playwright.sync_api import Browser
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -16,9 +18,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A JupyterLab in a browser."""
-    with open_lab(tmp_path_factory.mktemp("lab"), chromium) as opened:
+def browser(chromium: str) -> Iterator[Browser]:
+    """A browser that finds no host but this one."""
+    with open_browser(chromium) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def _lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with open_lab(tmp_path_factory.mktemp("lab"), browser) as opened:
         yield opened
         places = [
             place
@@ -28,9 +36,18 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
         assert places == [], "a key stands in a notebook, or in what Jupyter wrote"
 
 
-@pytest.fixture(autouse=True)
-def _stays_on_this_machine(lab: Lab) -> Iterator[None]:
-    """No test's page asks another host, or throws an error."""
-    yield
-    assert lab.outside == []
-    assert lab.errors == []
+@pytest.fixture
+def lab(_lab: Lab) -> Iterator[Lab]:
+    """A JupyterLab in a browser, whose page asks no other host and throws no error."""
+    yield _lab
+    assert _lab.outside == []
+    assert _lab.errors == []
+
+
+@pytest.fixture
+def blank(browser: Browser) -> Iterator[Blank]:
+    """A blank page for one widget, without JupyterLab; it asks no other host and throws no error."""
+    with open_blank(browser) as opened:
+        yield opened
+        assert opened.outside == []
+        assert opened.errors == []

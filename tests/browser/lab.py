@@ -24,7 +24,7 @@ from urllib.request import urlopen
 
 import nbformat
 from jupyter_client import BlockingKernelClient
-from playwright.sync_api import Locator, Page, Request, WebSocket, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, WebSocket, sync_playwright
 
 HOST = "127.0.0.1"
 START_S = 60
@@ -193,21 +193,29 @@ class Notebook:
 
 
 @contextmanager
-def open_lab(root: Path, chromium: str) -> Iterator[Lab]:
-    """Start a JupyterLab in *root* and a browser that shows it; both end with the block."""
+def open_browser(chromium: str) -> Iterator[Browser]:
+    """Start a browser that finds no host but this one; it ends with the block."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(BROWSER_OPTIONS))
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def open_lab(root: Path, browser: Browser) -> Iterator[Lab]:
+    """Start a JupyterLab in *root* and a page that shows it; both end with the block."""
     token = secrets.token_hex(16)
     (root / "nb").mkdir()
-    with _server(root, token) as base, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(BROWSER_OPTIONS))
+    with _server(root, token) as base:
         page = browser.new_page(viewport={"width": 1280, "height": 1400})
         page.set_default_timeout(ANSWER_S * 1000)
         lab = Lab(root, base, token, page)
-        _watch(lab)
+        watch_page(page, lab.outside, lab.errors)
         page.goto(f"{base}/lab?token={token}&reset", wait_until="domcontentloaded")
         page.wait_for_function("window.jupyterapp?.restored.then(() => true)", timeout=START_S * 1000)
         lab.command("application:toggle-left-area")
         yield lab
-        browser.close()
+        page.close()
 
 
 def environment(root: Path) -> dict[str, str]:
@@ -259,15 +267,17 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
             time.sleep(0.1)
 
 
-def _watch(lab: Lab) -> None:
+def watch_page(page: Page, outside: list[str], errors: list[str]) -> None:
+    """Note what *page* asks of another host, and what goes wrong in it."""
+
     def look(request: Request | WebSocket) -> None:
         parts = urlsplit(request.url)
         if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != HOST:
-            lab.outside.append(request.url)
+            outside.append(request.url)
 
-    lab.page.context.on("request", look)
-    lab.page.on("websocket", look)
-    lab.page.on("pageerror", lambda error: lab.errors.append(str(error)))
+    page.context.on("request", look)
+    page.on("websocket", look)
+    page.on("pageerror", lambda error: errors.append(str(error)))
 
 
 def _free_port() -> int:

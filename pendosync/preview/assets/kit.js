@@ -1,0 +1,138 @@
+// What each widget here stands on: elements made of text and never of markup, and questions to the kernel.
+
+const QUIET_MS = 1500;
+const HIDDEN = /(?! )[\p{C}\p{Z}]/gu;
+
+/** Return an element. `on…` are listeners, `class`, `aria-…` and the like attributes; children are nodes or texts. */
+export function h(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name.startsWith("aria-") && value !== null && value !== undefined) node.setAttribute(name, value);
+    else if (name in node && typeof value !== "string" && value !== null) node[name] = value;
+    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+/** Return `text` with what can't be seen written out, as it could hide or turn round what stands beside it. */
+export function visible(text) {
+  return String(text).replace(HIDDEN, (one) => `\\u{${one.codePointAt(0).toString(16)}}`);
+}
+
+/** Return an element that shows a value of the user's, whichever way its script runs. */
+export function value(text, props = {}) {
+  return h("bdi", props, visible(text));
+}
+
+/** Return `n` as a person reads it, with `word` in the right number where one is given. */
+export function count(n, word = "", many = `${word}s`) {
+  const number = n.toLocaleString("en");
+  return word ? `${number} ${n === 1 ? word : many}` : number;
+}
+
+/** Return what calls `act` once the calls have stopped for so many milliseconds. */
+export function calm(act, ms) {
+  let timer;
+  return (...args) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => act(...args), ms);
+  };
+}
+
+/** Return a button. */
+export function button(label, onclick, props = {}) {
+  return h("button", { type: "button", class: "ps-btn", onclick, ...props }, label);
+}
+
+/** Copy `text`, and say so on the button that asked for it. */
+export async function copy(text, asked) {
+  const label = asked.textContent;
+  const done = await navigator.clipboard?.writeText(text).then(() => true, () => false) || copyByHand(text);
+  asked.textContent = done ? "Copied" : "Can’t copy here";
+  setTimeout(() => { asked.textContent = label; }, 1200);
+}
+
+function copyByHand(text) {
+  const area = h("textarea", { class: "ps-unseen", "aria-hidden": "true" });
+  area.value = text;
+  const focused = document.activeElement;
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  focused?.focus();
+  return done;
+}
+
+/**
+ * Return the root of a widget in `el`, with a line for what goes wrong, and the questions to the kernel.
+ *
+ * `ask(kind, args, then)` calls `then` with the answer, unless a later question of that kind was asked meanwhile.
+ * `hear(kind, then)` calls `then` with what the kernel tells all views. While the kernel does not answer, the root
+ * says so; when it is gone, it says that, and is not to be clicked any more.
+ */
+export function open(model, el, label) {
+  const notice = h("div", { class: "ps-notice", role: "status", hidden: true });
+  const root = h("section", { class: "ps", "aria-label": label }, notice);
+  const me = Math.random().toString(36).slice(2);
+  const asked = new Map(), heard = new Map();
+  let number = 0, timer = null, isGone = false;
+  const say = (text, kind = "") => {
+    notice.hidden = !text;
+    notice.className = `ps-notice ${kind}`;
+    notice.textContent = text;
+  };
+  const settle = () => {
+    clearTimeout(timer);
+    timer = null;
+    if (asked.size) timer = setTimeout(() => say("The kernel has not answered yet. While a cell runs, it answers when the cell has ended.", "ps-waiting"), QUIET_MS);
+    else if (notice.classList.contains("ps-waiting")) say("");
+  };
+  const onMessage = (message) => {
+    if (message.tell) return heard.get(message.tell)?.(message);
+    if (message.to !== me) return undefined;
+    const question = asked.get(message.kind);
+    if (!question || question.number !== message.number) return undefined; // a late answer to an old question
+    asked.delete(message.kind);
+    settle();
+    if (message.error) return say(message.error, "ps-wrong");
+    if (notice.classList.contains("ps-wrong")) say("");
+    return question.then(message);
+  };
+  const onLive = () => {
+    isGone = el.closest(".jupyter-widgets-disconnected") !== null;
+    root.classList.toggle("ps-gone", isGone);
+    if (!isGone) return;
+    clearTimeout(timer);
+    say("The kernel is gone, and what it held with it. Run the cell again to go on.", "ps-lost");
+  };
+  const onKey = (event) => { // JupyterLab's own keys rest while one of ours has the focus: D, D deletes a cell there
+    if (!root.contains(event.target)) return;
+    const isTheirs = (event.ctrlKey || event.metaKey) && !root.dataset.keys?.includes(event.key.toLowerCase());
+    if (isTheirs) root.removeAttribute("data-lm-suppress-shortcuts");
+    else root.setAttribute("data-lm-suppress-shortcuts", "true");
+  };
+  const live = new MutationObserver(onLive);
+  for (let node = el; node && node !== document.body; node = node.parentElement) live.observe(node, { attributeFilter: ["class"] });
+  model.on("msg:custom", onMessage);
+  window.addEventListener("keydown", onKey, true);
+  el.append(root);
+  return {
+    root, say,
+    hear: (kind, then) => heard.set(kind, then),
+    ask(kind, args, then = () => {}) {
+      if (isGone) return;
+      asked.set(kind, { number: ++number, then });
+      settle();
+      model.send({ from: me, number, kind, ...args });
+    },
+    close() {
+      clearTimeout(timer);
+      live.disconnect();
+      model.off("msg:custom", onMessage);
+      window.removeEventListener("keydown", onKey, true);
+    },
+  };
+}

@@ -1,0 +1,147 @@
+"""A blank page with one widget in it: its own module and style, answered by its own kernel side, without a kernel.
+
+A page takes a fraction of a second, JupyterLab several; what only JupyterLab has (themes are here too) is tested there.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from comm.base_comm import BaseComm
+from lab import watch_page
+from playwright.sync_api import Browser, Locator, Page
+
+from pendosync.preview.view import View
+
+Theme = Literal["light", "dark"]
+THEMES = Path(sys.prefix) / "share/jupyter/lab/themes/@jupyterlab"
+BASE = """<!doctype html><html lang="en"><title>A widget</title><meta charset="utf-8">
+<body data-jp-theme-light="{light}" style="margin:0;padding:16px;background:var(--jp-layout-color0)"><main></main></body></html>"""
+MODEL = """() => {
+    const hearers = [];
+    window.deliver = messages => messages.forEach(one => [...hearers].forEach(hear => hear(one, [])));
+    window.model = {
+        send: message => { window.kernel(message).then(deliver); },
+        on: (name, hear) => { if (name === 'msg:custom') hearers.push(hear); },
+        off: (name, hear) => { hearers.splice(hearers.indexOf(hear), 1); },
+    };
+}"""
+MOUNT = """async source => {
+    const url = URL.createObjectURL(new Blob([source], {type: 'text/javascript'}));
+    const widget = (await import(url)).default;
+    const el = document.createElement('div');
+    document.querySelector('main').append(el);
+    window.unmount = widget.render({model, el});
+    el.dataset.mounted = 'yes';
+}"""
+
+
+class PageComm(BaseComm):
+    """The wire between a widget's kernel side and the page: what is sent waits in `sent`."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        super().__init__(target_name="jupyter.widget")
+
+    def publish_msg(self, msg_type: str, data: Any = None, *_: Any, **__: Any) -> None:
+        if data and data.get("method") == "custom":
+            self.sent.append(json.loads(json.dumps(data["content"], allow_nan=False)))
+
+
+@dataclass
+class Blank:
+    """A blank page.
+
+    Attributes:
+        asked: what the page asked the kernel, in order.
+        hold: answers wait while it is set, until `answer()`.
+        outside: what the page asked of another host.
+        errors: what went wrong in the page.
+    """
+
+    page: Page
+    comm: PageComm = field(default_factory=PageComm)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    hold: bool = False
+    outside: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def show(self, view: View, *, theme: Theme = "light", width: int = 1160, height: int = 900) -> Locator:
+        """Show *view*, and return its root once it is there."""
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.set_content(BASE.format(light=str(theme == "light").lower()))
+        self.page.add_style_tag(content=theme_css(theme))
+        self.page.add_style_tag(content=view._css)
+        view.comm = self.comm
+        self.page.evaluate(MODEL)
+        return self.show_again(view)
+
+    def show_again(self, view: View) -> Locator:
+        """Show *view* once more in the same page, and return the root of the new one."""
+        n_shown = self.page.locator("main > div").count()
+        self.page.evaluate(MOUNT, view._esm)
+        return self.page.locator("main > div").nth(n_shown).locator("> .ps")
+
+    def answer(self, *, last_first: bool = False) -> None:
+        """Deliver what was held back, or what the kernel told by itself."""
+        held, self.comm.sent = self.comm.sent, []
+        self.page.evaluate("messages => deliver(messages)", held[::-1] if last_first else held)
+
+    def kernel(self, message: dict[str, Any]) -> list[Any]:
+        """Ask the kernel side what the page asks, and return what it sends."""
+        self.asked.append(dict(message))
+        self.comm.handle_msg({"content": {"data": {"method": "custom", "content": message}}, "buffers": []})
+        if self.hold:
+            return []
+        sent, self.comm.sent = self.comm.sent, []
+        return sent
+
+
+@contextmanager
+def open_blank(browser: Browser) -> Iterator[Blank]:
+    """Open a blank page; it closes with the block."""
+    page = browser.new_page()
+    page.set_default_timeout(10_000)
+    blank = Blank(page)
+    watch_page(page, blank.outside, blank.errors)
+    page.expose_function("kernel", blank.kernel)
+    try:
+        yield blank
+    finally:
+        page.close()
+
+
+def theme_css(theme: Theme) -> str:
+    """Return the variables of one of JupyterLab's themes."""
+    return (THEMES / f"theme-{theme}-extension" / "index.css").read_text(encoding="utf-8")
+
+
+def serious_faults(page: Page) -> list[str]:
+    """Return what axe-core calls serious or critical on *page*: the rule, and where."""
+    spec = find_spec("axe_playwright_python")
+    assert spec is not None
+    assert spec.origin is not None
+    page.evaluate(Path(spec.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("() => axe.run('main')")["violations"]
+    return [
+        f"{one['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+def poll(page: Page, holds: Callable[[], bool], within_s: float = 5.0) -> None:
+    """Wait until *holds*, letting the page's questions be answered meanwhile."""
+    for _ in range(int(within_s * 50)):
+        if holds():
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError("it did not come to hold")
