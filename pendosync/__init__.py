@@ -40,6 +40,7 @@ from pendosync.mapping import Mapping, Trait, load_mapping
 from pendosync.pacing import Pacing
 from pendosync.planning import plan_changes
 from pendosync.plans import Plan, build_curl, dry_run, load_plan
+from pendosync.preview import preview_plan
 from pendosync.push import Run, attach_run, push, resume_push
 from pendosync.refresh import refresh_plan
 from pendosync.regions import Pace, Target
@@ -47,7 +48,7 @@ from pendosync.rejected import plan_rejected
 from pendosync.remote import check_access, fetch_fields, fetch_values
 from pendosync.retries import Retry
 from pendosync.sandbox import Sandbox, open_sandbox
-from pendosync.selections import after, before, changed
+from pendosync.selections import Selection, after, before, changed
 from pendosync.settings import Settings
 from pendosync.snapshots import read_snapshot
 from pendosync.suggestions import suggest_mapping
@@ -89,6 +90,7 @@ __all__ = [
     "Run",
     "Sandbox",
     "SandboxError",
+    "Selection",
     "Settings",
     "SettingsError",
     "StalePlanError",
@@ -122,6 +124,7 @@ __all__ = [
     "plan_rejected",
     "plan_table",
     "plan_undo",
+    "preview_plan",
     "push",
     "read_outcomes",
     "read_plan",

@@ -20,6 +20,7 @@ from pendosync.checks import RULES, no_problems
 from pendosync.errors import PlanError, counted, first_line, listed, nearest
 from pendosync.folders import altered, read_folder, write_folder
 from pendosync.frames import (
+    CHANGE_COLUMNS,
     DTYPES,
     PROBLEMS,
     REQUESTS,
@@ -35,7 +36,7 @@ from pendosync.gates import Canary, Facts, Gates, held_by, lifted
 from pendosync.mapping import Mapping
 from pendosync.regions import MASK, Pace, Target
 from pendosync.reports import Summary, plan_html, plan_text
-from pendosync.selections import after, before, changed
+from pendosync.selections import Selection, after, before, changed
 from pendosync.wire import Shape, build_requests, encode_before, encode_records, steps_of
 
 _FORMAT: Final = 2
@@ -80,6 +81,11 @@ class Plan:
     def fields(self) -> list[str]:
         """The fields of the plan, in order."""
         return change_fields(self.changes)
+
+    @property
+    def kept(self) -> list[str]:
+        """The columns that were kept to filter on, in order; they never travel."""
+        return [name for name in self.changes.columns if name not in CHANGE_COLUMNS]
 
     @property
     def n_requests(self) -> int:
@@ -160,7 +166,7 @@ class Plan:
 
     def select(
         self,
-        expr: pl.Expr | None = None,
+        expr: pl.Expr | Selection | None = None,
         /,
         *,
         ids: Iterable[str] | None = None,
@@ -170,7 +176,7 @@ class Plan:
 
         Args:
             expr: a condition over `before("…")`, `after("…")`, `changed("…")`, `pl.col("id")`, `pl.col("action")`
-                and the columns that were kept.
+                and the columns that were kept; or a Selection, such as a preview's `view.selection`.
             ids: these ids and no others.
             but: not these ids.
 
@@ -180,6 +186,9 @@ class Plan:
         `plan.select(after("seats") > 10)` takes the ids that will have more than ten seats.
         """
         chosen = self.changes
+        if isinstance(expr, Selection):
+            self._known_ids([*expr.also, *expr.but])
+            expr = expr.to_expr()
         if expr is not None and not isinstance(expr, pl.Expr):
             raise PlanError(
                 f"select was given {expr!r}. Expected a polars expression. Hint: plan.select(after('seats') > 10)."

@@ -185,17 +185,32 @@ def _cell_html(before: Any, after: Any, *, is_changed: bool) -> str:
     )
 
 
-def _text(value: Any, most: int = 40) -> str:
+def plain_text(value: Any) -> str:
+    """Return a cell's value as a person reads it; nothing for null.
+
+    Example:
+        >>> [plain_text(value) for value in (None, True, 5.0, ["a", "b"], datetime(2026, 1, 2, 3, 4))]
+        ['', 'true', '5.0', 'a, b', '2026-01-02 03:04']
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(map(plain_text, value))
     if isinstance(value, datetime):
         exact = "%Y-%m-%d %H:%M:%S" if value.second or value.microsecond else "%Y-%m-%d %H:%M"
-        text = value.strftime(exact) + (f".{value.microsecond // 1000:03}" if value.microsecond else "")
-    else:
-        text = str(value)
-    return escape(_visible(text if len(text) <= most else text[: most - 1] + "…"))
+        return value.strftime(exact) + (f".{value.microsecond // 1000:03}" if value.microsecond else "")
+    return str(value)
+
+
+def cut_text(text: str, most: int) -> str:
+    """Return *text*, cut to so many characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _text(value: Any, most: int = 40) -> str:
+    return escape(_visible(cut_text(plain_text(value), most)))
 
 
 def _visible(text: str) -> str:

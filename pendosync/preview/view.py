@@ -76,11 +76,10 @@ class View(anywidget.AnyWidget):
         """Tell each view of this widget in the page."""
         self.send({"tell": kind, **told})
 
-    def _hear(self, _widget: object, message: dict[str, Any], _buffers: object) -> None:
-        question = {name: message.pop(name) for name in ("from", "number", "kind")}
+    def _hear(self, _widget: object, question: Mapping[str, Any], _buffers: object) -> None:
         try:
             with self._turn:
-                answer = self._answers()[question["kind"]](**message) or {}
+                answer = self._answers()[question["kind"]](**question["args"]) or {}
         except PendosyncError as error:
             answer = {"error": str(error)}
         except Exception as error:
@@ -89,7 +88,9 @@ class View(anywidget.AnyWidget):
         self._reply(question, answer)
 
     def _reply(self, question: Mapping[str, Any], answer: Answer) -> None:
-        self.send({"to": question["from"], "number": question["number"], "kind": question["kind"], **answer})
+        self.send(
+            {"to": question["from"], "number": question["number"], "kind": question["kind"], "answer": answer}
+        )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)

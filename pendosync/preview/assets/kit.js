@@ -12,7 +12,7 @@ export function h(tag, props = {}, ...children) {
     else if (name in node && typeof value !== "string" && value !== null) node[name] = value;
     else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
 
@@ -69,7 +69,8 @@ function copyByHand(text) {
 /**
  * Return the root of a widget in `el`, with a line for what goes wrong, and the questions to the kernel.
  *
- * `ask(kind, args, then)` calls `then` with the answer, unless a later question of that kind was asked meanwhile.
+ * `ask(kind, args, then)` calls `then` with the answer, unless a later question of that kind was asked meanwhile, or
+ * `failed`, a fourth argument, where the kernel says why it can't.
  * `hear(kind, then)` calls `then` with what the kernel tells all views. While the kernel does not answer, the root
  * says so; when it is gone, it says that, and is not to be clicked any more.
  */
@@ -97,9 +98,10 @@ export function open(model, el, label) {
     if (!question || question.number !== message.number) return undefined; // a late answer to an old question
     asked.delete(message.kind);
     settle();
-    if (message.error) return say(message.error, "ps-wrong");
+    const { answer } = message;
+    if (answer.error) { say(answer.error, "ps-wrong"); return question.failed(); }
     if (notice.classList.contains("ps-wrong")) say("");
-    return question.then(message);
+    return question.then(answer);
   };
   const onLive = () => {
     isGone = el.closest(".jupyter-widgets-disconnected") !== null;
@@ -122,11 +124,11 @@ export function open(model, el, label) {
   return {
     root, say,
     hear: (kind, then) => heard.set(kind, then),
-    ask(kind, args, then = () => {}) {
+    ask(kind, args, then = () => {}, failed = () => {}) {
       if (isGone) return;
-      asked.set(kind, { number: ++number, then });
+      asked.set(kind, { number: ++number, then, failed });
       settle();
-      model.send({ from: me, number, kind, ...args });
+      model.send({ from: me, number, kind, args });
     },
     close() {
       clearTimeout(timer);
