@@ -31,6 +31,7 @@ MOST_IN_RANGE: Final = 10_000
 
 _HIT: Final = "\0hit"
 _MOST_TEXT: Final = 200
+_N_FIRST: Final = 30
 _MOST_IN_FULL: Final = 10_000
 _ID: Final = Column("id", "text", Condition(pl.col("id"), "pl.col('id')"))
 _NOTHING: Final = Condition(pl.lit(False), NOTHING_CODE)
@@ -75,6 +76,7 @@ class Grid:
         self.filter = Filter()
         self.sorted_by: tuple[str, bool] | None = None
         self._changes = plan.changes.rechunk()
+        self._first = self._changes.head(_N_FIRST)
         self._condition: Condition | None = None
         self._shown: pl.Series | None = None
         self._sorted: pl.Series | None = None
@@ -299,6 +301,13 @@ class Grid:
         sides = [_side(part, name, side, most) for side in ("after", "before")]
         moves = part["changed"].struct.field(name).to_list()
         return [_cell(moved, after, before) for moved, after, before in zip(moves, *sides, strict=True)]
+
+    def letters_of(self, name: str) -> int:
+        """Return about how many letters a cell of the column shows: nine in ten of the plan's first rows have no more."""
+        lengths = sorted(
+            sum(len(text) + 1 for text in cell[1:] if text) for cell in self._cells(self._first, name)
+        )
+        return lengths[int(0.9 * (len(lengths) - 1))] if lengths else 0
 
     def cells_of(self, position: int) -> dict[str, list[str | None]]:
         """Return all cells of the row at a *position*, in full, as in `page`."""

@@ -11,7 +11,7 @@ from pendosync.plans import Plan, build_curl
 from pendosync.preview.conditions import Column
 from pendosync.preview.grid import Filter, Grid
 from pendosync.preview.pictures import choices_of, picture_of
-from pendosync.preview.view import Answer, View, read_module, read_style
+from pendosync.preview.view import Answer, Answering, View, read_module, read_style
 from pendosync.reports import duration, plan_html
 from pendosync.selections import Selection
 from pendosync.wire import encode_records, steps_of
@@ -21,22 +21,19 @@ _MOST_COLUMNS: Final = 40
 _MOST_BODY: Final = 20_000
 
 
-class PlanView(View):
-    """A preview of a plan, from which ids are chosen. It writes nothing.
+class PlanPreview(Answering):
+    """What a preview of a plan answers: rows, columns and requests, and which ids are chosen. It writes nothing.
 
     Attributes:
         plan: what is previewed.
     """
-
-    _esm = read_module("plan")
-    _css = read_style("plan")
 
     def __init__(self, plan: Plan, start: Selection | None = None) -> None:
         self.plan = plan
         self._grid = Grid(plan, start)
         self._pictures: dict[str, dict[str, Any]] = {}
         self._version = 0
-        super().__init__()
+        Answering.__init__(self)
 
     @property
     def selection(self) -> Selection:
@@ -53,14 +50,6 @@ class PlanView(View):
     def n_selected(self) -> int:
         """How many ids are selected."""
         return self._grid.n_selected
-
-    def _title(self) -> str:
-        return (
-            f"Preview of {self.plan.title}: {self.n_selected:,} of {counted(len(self.plan), 'id')} selected"
-        )
-
-    def _picture(self) -> str:
-        return plan_html(self.plan.summary, self.plan.changes.head(0), self.plan.fields)
 
     def _answers(self) -> Mapping[str, Callable[..., Answer | None]]:
         return {
@@ -99,6 +88,7 @@ class PlanView(View):
             "kind": column.kind,
             "is_field": column.is_field,
             "n_changed": self.plan.summary.fields.get(column.name, 0),
+            "letters": self._grid.letters_of(column.name),
         }
 
     def _rows(
@@ -201,3 +191,22 @@ class PlanView(View):
             "start": start,
             "rows": [list(row) for row in page.iter_rows()],
         }
+
+
+class PlanView(PlanPreview, View):
+    """A preview of a plan as a widget. Made by `preview_plan`."""
+
+    _esm = read_module("plan")
+    _css = read_style("plan")
+
+    def __init__(self, plan: Plan, start: Selection | None = None) -> None:
+        PlanPreview.__init__(self, plan, start)
+        View.__init__(self)
+
+    def _title(self) -> str:
+        return (
+            f"Preview of {self.plan.title}: {self.n_selected:,} of {counted(len(self.plan), 'id')} selected"
+        )
+
+    def _picture(self) -> str:
+        return plan_html(self.plan.summary, self.plan.changes.head(0), self.plan.fields)

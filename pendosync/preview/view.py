@@ -18,21 +18,39 @@ import anywidget
 from pendosync.errors import PendosyncError, first_line
 
 _ASSETS: Final = files("pendosync.preview") / "assets"
-_IMPORT: Final = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
+_IMPORT: Final = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
+_EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function|const|class) (\w+))", re.MULTILINE)
+_DEFAULT: Final = re.compile(r"^export default .*$", re.MULTILINE)
 
 Answer = dict[str, Any]
 
 
 @cache
 def read_module(name: str) -> str:
-    """Return the ES module *name* as one text, with the modules of ours that it imports before it.
+    """Return the ES module *name* as one text that imports nothing.
 
-    A widget's module reaches the page as a text, where an import of a neighbour would find none.
+    A widget's module reaches the page as a text, where an import of a neighbour would find none: so the modules of
+    ours that it imports stand before it, each in a scope of its own.
     """
-    parts: dict[str, str] = {}
-    _gather(name, parts)
-    *below, top = parts.values()
-    return "\n".join([*(re.sub(r"^export ", "", part, flags=re.MULTILINE) for part in below), top])
+    below: dict[str, str] = {}
+    top = _IMPORT.sub(_taken_from, _gather(name, below))
+    return "\n".join([*below.values(), top])
+
+
+def _gather(name: str, below: dict[str, str]) -> str:
+    """Return the text of a module, and put those that it imports into *below*, in the order they are needed."""
+    text = (_ASSETS / f"{name}.js").read_text(encoding="utf-8")
+    for _, needed in _IMPORT.findall(text):
+        if needed not in below:
+            inner = _gather(needed, below)
+            names = ", ".join(_EXPORT.findall(inner))
+            body = _DEFAULT.sub("", _EXPORT.sub("", _IMPORT.sub(_taken_from, inner)))
+            below[needed] = f"const ${needed} = (() => {{\n{body}\nreturn {{ {names} }};\n}})();"
+    return text
+
+
+def _taken_from(found: re.Match[str]) -> str:
+    return f"const {found[1]} = ${found[2]};"
 
 
 @cache
@@ -41,42 +59,29 @@ def read_style(*names: str) -> str:
     return "\n".join((_ASSETS / f"{name}.css").read_text(encoding="utf-8") for name in ("kit", *names))
 
 
-def _gather(name: str, parts: dict[str, str]) -> None:
-    text = (_ASSETS / f"{name}.js").read_text(encoding="utf-8")
-    for needed in _IMPORT.findall(text):
-        if needed not in parts:
-            _gather(needed, parts)
-    parts[name] = _IMPORT.sub("", text)
+class Answering:
+    """What answers a page's questions. A subclass says which; where the answers go is `send`'s to know.
 
-
-class View(anywidget.AnyWidget):
-    """A widget that answers what its page asks; a subclass names its module, its style and its answers."""
-
-    _esm = ""
-    _css = ""
+    It is one class with the widget, where it is shown by itself, or a part of a larger one.
+    """
 
     def __init__(self) -> None:
-        super().__init__()
         self._turn = RLock()  # callbacks run in whichever thread the kernel likes
-        self.on_msg(self._hear)
 
     def _answers(self) -> Mapping[str, Callable[..., Answer | None]]:
         """Return what the page may ask: a name, and who answers. What it asks with comes as keywords."""
         raise NotImplementedError
 
-    def _title(self) -> str:
-        """Return what the widget is, in one line without a row's value: shown where no widget can be."""
+    def send(self, content: Any) -> None:
+        """Send a message to the page."""
         raise NotImplementedError
-
-    def _picture(self) -> str:
-        """Return HTML without a row's value, for readers that show no widgets."""
-        return ""
 
     def tell(self, kind: str, **told: Any) -> None:
         """Tell each view of this widget in the page."""
         self.send({"tell": kind, **told})
 
-    def _hear(self, _widget: object, question: Mapping[str, Any], _buffers: object) -> None:
+    def hear(self, question: Mapping[str, Any]) -> None:
+        """Answer a question of the page."""
         try:
             with self._turn:
                 answer = self._answers()[question["kind"]](**question["args"]) or {}
@@ -91,6 +96,30 @@ class View(anywidget.AnyWidget):
         self.send(
             {"to": question["from"], "number": question["number"], "kind": question["kind"], "answer": answer}
         )
+
+
+class View(Answering, anywidget.AnyWidget):
+    """A widget that answers what its page asks; a subclass names its module, its style and its answers."""
+
+    _esm = ""
+    _css = ""
+
+    def __init__(self) -> None:
+        Answering.__init__(self)
+        anywidget.AnyWidget.__init__(self)
+        self.on_msg(lambda _widget, question, _buffers: self.hear(question))
+
+    def send(self, content: Any, buffers: Any = None) -> None:
+        """Send a message to each view of this widget in the page."""
+        anywidget.AnyWidget.send(self, content, buffers)
+
+    def _title(self) -> str:
+        """Return what the widget is, in one line without a row's value: shown where no widget can be."""
+        raise NotImplementedError
+
+    def _picture(self) -> str:
+        """Return HTML without a row's value, for readers that show no widgets."""
+        return ""
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)

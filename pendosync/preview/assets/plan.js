@@ -7,7 +7,8 @@ const ROW = 28, HEAD = 76, MOST_PX = 30_000_000; // Chromium cuts an element at 
 const AHEAD = 4, ID_WIDTH = 190, TICK_WIDTH = 36;
 const MARKS = { n: "new", c: "changed", x: "cleared" };
 
-function render({ model, el }) {
+/** Show the preview of a plan in `el`; return what ends it. */
+export function renderPlan({ model, el }) {
   const talk = open(model, el, "Preview of a plan");
   const { root, ask, say } = talk;
   const uid = `ps${Math.random().toString(36).slice(2, 8)}`;
@@ -51,7 +52,7 @@ function render({ model, el }) {
     return [...pinned, ...shown.filter((column) => !pinned.includes(column))];
   };
   const nPinned = () => look.pinned.filter((name) => byName(name) && !look.hidden.has(name)).length;
-  const widthOf = (column) => look.widths.get(column.name) ?? 150;
+  const widthOf = (column) => look.widths.get(column.name);
   const layout = () => {
     const columns = shownColumns(), pinned = nPinned();
     const fixed = TICK_WIDTH + ID_WIDTH + columns.slice(0, pinned).reduce((sum, column) => sum + widthOf(column), 0);
@@ -66,12 +67,7 @@ function render({ model, el }) {
     if (from < moving.length) before = moving.slice(0, from).reduce((sum, column) => sum + widthOf(column), 0);
     return { pinned: columns.slice(0, pinned), moving: moving.slice(from, to), skipped: from, before, width: fixed + left, all: columns };
   };
-  const fit = (names, rows) => names.forEach((name, at) => {
-    if (look.widths.has(name) || !rows.length) return;
-    const letters = rows.map((row) => row[4][at]).map(([, after, was]) => (after ?? "null").length + (was ? was.length + 2 : 0));
-    const longest = letters.sort((one, other) => one - other)[Math.floor(letters.length * 0.9)] ?? 0;
-    look.widths.set(name, Math.round(Math.min(320, Math.max(118, name.length * 7.4 + 44, longest * 7.2 + 24))));
-  });
+  const fit = ({ name, letters }) => look.widths.set(name, Math.round(Math.min(320, Math.max(118, name.length * 7.4 + 44, letters * 7.2 + 24))));
 
   // --- rows ---
   const inSight = () => Math.max(1, Math.floor((box.clientHeight - HEAD) / ROW));
@@ -108,7 +104,6 @@ function render({ model, el }) {
       isAsking = false;
       state = answer;
       page = { start: answer.start, rows: answer.rows, names };
-      fit(names, answer.rows);
       if (act && (act.what === "filter" || act.what === "sort")) { first = 0; box.scrollTop = 0; cursor.place = 0; anchor = null; }
       cursor.place = Math.max(0, Math.min(cursor.place, state.n_shown - 1));
       draw();
@@ -232,7 +227,7 @@ function render({ model, el }) {
       ` · ${count(state.n_shown)} shown, ${state.n_selected_here === state.n_shown ? "all" : state.n_selected_here === 0 ? "none" : count(state.n_selected_here)} of them selected`;
     const last = Math.min(state.n_shown, first + inSight());
     const range = state.n_shown ? `rows ${count(first + 1)}–${count(last)} of ${count(state.n_shown)} · ` : "";
-    foot.replaceChildren(h("b", {}, `${count(state.n_selected)} selected`), h("span", { class: "ps-muted" }, `of ${count(plan.n, "id")}${here}`),
+    foot.replaceChildren(h("b", {}, `${count(state.n_selected)} selected`), " ", h("span", { class: "ps-muted" }, `of ${count(plan.n, "id")}${here}`), " ",
       h("span", { class: "ps-push ps-muted" }, `${range}${state.cost}`));
   }
 
@@ -240,7 +235,8 @@ function render({ model, el }) {
     const names = columns.filter((column) => column.is_field && !pictures.has(column.name)).map((column) => column.name);
     if (names.length && plan.n) ask("pictures", { names }, (answer) => {
       for (const [name, picture] of Object.entries(answer.pictures)) pictures.set(name, picture);
-      draw();
+      const { pinned, moving, skipped, before } = layout();
+      drawHead(pinned, moving, skipped, before);
     });
   }, 60);
 
@@ -421,6 +417,7 @@ function render({ model, el }) {
   const size = new ResizeObserver(() => { if (state.cost) { draw(); refresh(); } });
   ask("open", {}, (answer) => {
     plan = answer;
+    plan.columns.forEach(fit);
     title.textContent = visible(plan.title);
     for (const sentence of [...plan.held, ...plan.notes]) root.insertBefore(h("p", { class: `pp-note ${plan.held.includes(sentence) ? "ps-warn" : "ps-muted"}` }, plan.held.includes(sentence) ? "△ Held back: " : "", visible(sentence)), body);
     box.style.minHeight = `${HEAD + ROW * Math.max(3, Math.min(12, plan.n)) + 14}px`;
@@ -434,4 +431,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { render: renderPlan };
