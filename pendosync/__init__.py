@@ -50,13 +50,13 @@ from pendosync.retries import Retry
 from pendosync.sandbox import Sandbox, open_sandbox
 from pendosync.selections import Selection, after, before, changed
 from pendosync.settings import Settings
+from pendosync.shortcuts import plan_table
 from pendosync.snapshots import read_snapshot
 from pendosync.suggestions import suggest_mapping
 from pendosync.tables import load_table
 from pendosync.undo import plan_undo
 from pendosync.values import check_mapping, map_traits
 from pendosync.verify import verify_run
-from pendosync.workbench import plan_table
 
 __version__ = _version("pendosync")
 

@@ -32,7 +32,7 @@ from pendosync.frames import (
     raw_of,
     type_of,
 )
-from pendosync.gates import Canary, Facts, Gates, held_by, lifted
+from pendosync.gates import Canary, Facts, Gates, Held, held_by, lifted
 from pendosync.mapping import Mapping
 from pendosync.regions import MASK, Pace, Target
 from pendosync.reports import Summary, plan_html, plan_text
@@ -115,9 +115,18 @@ class Plan:
         named = [cell.alias(name) for name, cell in cells.items()]
         return self.changes.rechunk().select("row", "id", raw_of(raws), *named)
 
-    @cached_property
+    @property
     def held_by(self) -> list[str]:
         """A sentence for each gate that holds the plan back: the number, the limit and what to type."""
+        return [str(held) for held in self._held]
+
+    @property
+    def lifts(self) -> dict[str, Any]:
+        """The gates that hold the plan back, and what each would have to be: `plan.lift(**plan.lifts)` frees it."""
+        return {held.gate: held.lift for held in self._held}
+
+    @cached_property
+    def _held(self) -> list[Held]:
         n_cleared = sum(self.changes.select(_is_cleared(name).sum()).item() for name in self.fields)
         writes_agent = self.shape.group == "agent" and self.shape.route == "metadata" and len(self) > 0
         return held_by(self.gates, Facts(len(self), self.n_compared, n_cleared, writes_agent))

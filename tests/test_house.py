@@ -34,7 +34,7 @@ FLOORS = (
     ("auth", "records"),
     ("plans", "client", "sandbox", "rundb"),
     ("planning", "runfile", "remote", "preview"),
-    ("journal",),
+    ("journal", "shortcuts"),
     ("answers", "snapshots", "splitting", "remaining", "lookback", "refresh", "rejected", "verify"),
     ("tally", "drift"),
     ("pusher",),
@@ -154,7 +154,10 @@ def test_only_the_door_and_the_command_line_know_the_sandbox() -> None:
 
 def test_a_widget_cannot_write() -> None:
     rooms = {room for one, room in our_imports() if one.room == "preview"}
-    assert rooms & {"client", "journal", "push", "undo", "throttle", "sandbox", "workbench"} == set()
+    assert (
+        rooms & {"client", "journal", "push", "undo", "throttle", "sandbox", "shortcuts", "workbench"}
+        == set()
+    )
 
 
 def test_what_comes_from_outside_stays_in_its_rooms() -> None:
