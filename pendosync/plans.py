@@ -33,8 +33,8 @@ from pendosync.frames import (
 )
 from pendosync.gates import Canary, Facts, Gates, held_by, lifted
 from pendosync.mapping import Mapping
+from pendosync.overview import Summary, plan_html, plan_text
 from pendosync.regions import MASK, Pace, Target
-from pendosync.reports import Summary, plan_html, plan_text
 from pendosync.selections import after, before, changed
 from pendosync.wire import Shape, build_requests, encode_before, encode_records, steps_of
 

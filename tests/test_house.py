@@ -19,10 +19,10 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pendosync"
 FLOORS = (
     ("errors", "meter", "turns"),
-    ("regions", "folders", "gates", "pacing", "retries"),
+    ("regions", "folders", "gates", "pacing", "retries", "reports"),
     ("throttle",),
     ("frames",),
-    ("reports", "settings"),
+    ("overview", "settings"),
     ("mapping",),
     ("tables",),
     ("suggestions", "casts"),
@@ -71,6 +71,7 @@ WALLS = {
         "gates",
         "pacing",
         "retries",
+        "reports",
         "throttle",
         "settings",
         "sandbox",
