@@ -5,16 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import polars as pl
 
 from pendosync.errors import counted
-from pendosync.reports import BOX, CELL, FACT, MUTED, ROW, duration, shown
+from pendosync.reports import (
+    CELL,
+    MUTED,
+    ROW,
+    Grid,
+    Report,
+    duration,
+    muted_html,
+    report_html,
+    shown,
+    table_html,
+    value_html,
+)
 
 _MOST_COLUMNS: Final = 6
+_MOST_PAIRS: Final = 12
+_BY_RULE: Final = ("✕ blocked", "△ warnings")
 _TINTS: Final = {
     "new": "background:rgba(40,160,80,.18)",
     "changed": "background:rgba(200,150,30,.18)",
@@ -49,37 +62,42 @@ class Summary:
     notes: Sequence[str]
 
     def __repr__(self) -> str:
-        return plan_text(self)
+        return repr(_report(self))
+
+    def _repr_html_(self) -> str:
+        return report_html(_report(self))
 
 
-def plan_text(summary: Summary) -> str:
-    """Return the plan's summary as lines for a terminal."""
-    return "\n".join([_headline(summary), *(f"  {name:9} {text}" for name, text in _facts(summary))])
+def plan_html(
+    summary: Summary, rows: pl.DataFrame, fields: Sequence[str], problems: Sequence[Grid] = ()
+) -> str:
+    """Return a plan as HTML; every value is escaped.
+
+    Args:
+        summary: the plan in numbers.
+        rows: its first changes (CHANGES).
+        fields: its fields, in order.
+        problems: its problems by rule, in place of the summary's counts.
+    """
+    whole = _report(summary)
+    facts = [(name, text) for name, text in whole.facts if not (problems and name in _BY_RULE)]
+    return report_html(replace(whole, facts=facts, grids=problems), _changes_html(summary, rows, fields))
+
+
+def _report(summary: Summary) -> Report:
+    return Report(_headline(summary), tuple(_facts(summary)))
 
 
 def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
-    yield from (("held back", sentence) for sentence in summary.held)
+    yield from (("✕ held back", sentence) for sentence in summary.held)
     if summary.n_recheck:
         yield "first", _recheck(summary)
     yield "requests", _requests(summary)
     yield "changes", _pairs(summary.fields) or "none"
-    if summary.blocked:
-        yield "blocked", _pairs(summary.blocked)
-    if summary.warned:
-        yield "warnings", _pairs(summary.warned)
+    for name, counts in zip(_BY_RULE, (summary.blocked, summary.warned), strict=True):
+        if counts:
+            yield name, _pairs(counts)
     yield from (("note", note) for note in summary.notes)
-
-
-def plan_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -> str:
-    """Return the plan's summary and its first *rows* (CHANGES) as HTML; every value is escaped."""
-    listed = "".join(
-        f"{ROW}<td style='{FACT};{MUTED}'>{name}</td><td style='{FACT}'>{escape(text)}</td></tr>"
-        for name, text in _facts(summary)
-    )
-    return (
-        f"<div style='{BOX}'><b>{escape(_headline(summary))}</b>"
-        f"<table style='margin:4px 0'><tbody>{listed}</tbody></table>{_changes_html(summary, rows, fields)}</div>"
-    )
 
 
 def _headline(summary: Summary) -> str:
@@ -106,7 +124,12 @@ def _requests(summary: Summary) -> str:
 
 
 def _pairs(counts: AbstractMapping[str, int]) -> str:
-    return " · ".join(f"{name} {n:,}" for name, n in counts.items())
+    """Return the counts by name; of very many, the largest."""
+    pairs = list(counts.items())
+    if len(pairs) > _MOST_PAIRS:
+        pairs = sorted(pairs, key=lambda pair: -pair[1])[:_MOST_PAIRS]
+    left = [f"and {len(counts) - len(pairs)} more"] if len(counts) > len(pairs) else []
+    return " · ".join([f"{shown(name)} {n:,}" for name, n in pairs] + left)
 
 
 def _changes_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -> str:
@@ -114,14 +137,11 @@ def _changes_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -
         return ""
     busiest = sorted(fields, key=lambda name: -summary.fields.get(name, 0))[:_MOST_COLUMNS]
     names = [name for name in fields if name in busiest]
-    head = "".join(f"<th style='{CELL}'>{escape(name)}</th>" for name in ["id", *names])
-    body = "".join(_row_html(row, names) for row in rows.iter_rows(named=True))
+    heads = "".join(f"<th scope='col' style='{CELL}'>{value_html(name)}</th>" for name in ["id", *names])
     hidden = [counted(len(fields) - len(names), "more field")] if len(fields) > len(names) else []
-    more = [f"{summary.n_ids - rows.height:,} more ids"] if summary.n_ids > rows.height else []
-    foot = f"<div style='{MUTED}'>and {' and '.join(more + hidden)}</div>" if more or hidden else ""
-    return (
-        f"<table style='margin:8px 0 2px'><thead>{ROW}{head}</tr></thead><tbody>{body}</tbody></table>{foot}"
-    )
+    below = [counted(summary.n_ids - rows.height, "more id")] if summary.n_ids > rows.height else []
+    foot = muted_html(f"and {' and '.join(below + hidden)}") if below or hidden else ""
+    return table_html(heads, (_row_html(row, names) for row in rows.iter_rows(named=True))) + foot
 
 
 def _row_html(row: AbstractMapping[str, Any], names: Sequence[str]) -> str:
@@ -135,7 +155,7 @@ def _row_html(row: AbstractMapping[str, Any], names: Sequence[str]) -> str:
         )
         for name in names
     )
-    return f"{ROW}<td style='{CELL}'><code>{shown(row['id'])}</code>{tag}</td>{cells}</tr>"
+    return f"{ROW}<td style='{CELL}'><code>{value_html(row['id'])}</code>{tag}</td>{cells}</tr>"
 
 
 class _Raw(str):
@@ -146,13 +166,14 @@ class _Raw(str):
 
 def _cell_html(before: Any, after: Any, *, is_changed: bool) -> str:
     if not is_changed:
-        return f"<td style='{CELL};{MUTED}'>{shown(after)}</td>"
+        return f"<td style='{CELL};{MUTED}'>{_value_html(after)}</td>"
     kind = "new" if before is None else "cleared" if after is None else "changed"
-    old = (
-        "<span style='opacity:.7;font-size:11px'>new</span> "
-        if before is None
-        else f"<s style='{MUTED}'>{shown(before)}</s> "
-    )
-    return (
-        f"<td style='{CELL};{_TINTS[kind]}'>{old}{'<i>cleared</i>' if after is None else shown(after)}</td>"
-    )
+    new = f"<span style='{MUTED};font-size:11px'>new</span>"
+    old = new if before is None else f"<s style='{MUTED}'>{_value_html(before)}</s>"
+    now = "<i>cleared</i>" if after is None else _value_html(after)
+    return f"<td style='{CELL};{_TINTS[kind]}'>{old} {now}</td>"
+
+
+def _value_html(value: Any) -> str:
+    """Return *value* so that one read from right to left leaves what stands beside it where it is."""
+    return f"<bdi>{value_html(value)}</bdi>"

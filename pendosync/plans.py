@@ -33,7 +33,7 @@ from pendosync.frames import (
 )
 from pendosync.gates import Canary, Facts, Gates, held_by, lifted
 from pendosync.mapping import Mapping
-from pendosync.overview import Summary, plan_html, plan_text
+from pendosync.overview import Summary, plan_html
 from pendosync.regions import MASK, Pace, Target
 from pendosync.selections import after, before, changed
 from pendosync.wire import Shape, build_requests, encode_before, encode_records, steps_of
@@ -283,7 +283,7 @@ class Plan:
             )
 
     def __repr__(self) -> str:
-        return plan_text(self.summary)
+        return repr(self.summary)
 
     def _repr_html_(self) -> str:
         return plan_html(self.summary, self.changes.head(8), self.fields)

@@ -1,10 +1,18 @@
-"""How things show themselves: the frame, the cells and the words that all of them share."""
+"""How things show themselves: as lines for a terminal, and as HTML that needs no script, no theme and no kernel.
+
+A text may come from anywhere. What is written here cuts it, writes out what can't be seen, and escapes it; without
+any style, as GitHub shows notebooks, tables, signs and words still say all of it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+from pendosync.errors import counted
 
 BOX: Final = (
     "border:1px solid rgba(128,128,128,.4);border-radius:4px;padding:8px 12px;margin:4px 0;font-size:13px;"
@@ -13,9 +21,141 @@ BOX: Final = (
 """The frame around everything that shows itself; no theme's variable, so it also holds in an untrusted notebook."""
 
 MUTED: Final = "opacity:.7"
-ROW: Final = "<tr style='background:none'>"
+ROW: Final = "<tr style='background:none;border-top:1px solid rgba(128,128,128,.25)'>"
 CELL: Final = "text-align:left;padding:2px 8px;vertical-align:top;white-space:nowrap"
-FACT: Final = "text-align:left;padding:1px 12px 1px 0;vertical-align:top"
+_FACT: Final = "text-align:left;padding:1px 12px 1px 0;vertical-align:top"
+_TABLE: Final = "<table style='border-collapse:collapse;margin:6px 0 2px'>"
+
+Look = Literal["", "code", "number", "words", "muted"]
+Cell = str | tuple[str, ...]
+
+_LOOKS: Final[dict[Look, str]] = {
+    "": CELL,
+    "code": CELL,
+    "number": f"{CELL};text-align:right;font-variant-numeric:tabular-nums",
+    "words": f"{CELL};white-space:normal;min-width:200px",
+    "muted": f"{CELL};{MUTED}",
+}
+# Seen on white and on black alike (3:1 or more); a sign and a word always stand beside the colour.
+_INKS: Final = {"✕": "#e5484d", "△": "#c27803", "✓": "#2ea043"}
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table of texts: each column's head and look, the rows, and what is to be said below.
+
+    A cell of several texts keeps them apart, whichever way each of them is read.
+    """
+
+    columns: Sequence[tuple[str, Look]]
+    rows: Sequence[Sequence[Cell]]
+    foot: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Report:
+    """What is to be known of a thing at a glance: a title, facts by name, tables and notes."""
+
+    title: str
+    facts: Sequence[tuple[str, str]] = ()
+    grids: Sequence[Grid] = ()
+    notes: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        return "\n".join(_lines(self))
+
+    def _repr_html_(self) -> str:
+        return report_html(self)
+
+
+def report_html(report: Report, *more: str) -> str:
+    """Return *report* as HTML; every text of it is escaped, and *more*, at its end, is HTML already."""
+    facts = "".join(
+        f"<tr style='background:none'><th scope='row' style='{_FACT};font-weight:normal;{MUTED}'>{_html(name)}</th>"
+        f"<td style='{_FACT}'>{_html(text)}</td></tr>"
+        for name, text in report.facts
+    )
+    parts = [f"{_TABLE}<tbody>{facts}</tbody></table>"] if facts else []
+    parts += [_grid_html(grid) for grid in report.grids]
+    parts += [muted_html(note) for note in report.notes]
+    return f"<div style='{BOX}'><div><b>{_html(report.title)}</b></div>{''.join([*parts, *more])}</div>"
+
+
+def table_html(heads: str, rows: Iterable[str]) -> str:
+    """Return a table of *heads* and *rows* that are HTML already."""
+    return f"{_TABLE}<thead>{ROW}{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def muted_html(text: str) -> str:
+    """Return a line of *text* that stands back."""
+    return f"<div style='{MUTED}'>{_html(text)}</div>"
+
+
+def value_html(value: Any) -> str:
+    """Return *value* as a cell of HTML holds it."""
+    return escape(shown(value))
+
+
+def shown(value: Any, most: int = 40) -> str:
+    r"""Return *value* as a text of at most *most* characters, all of which can be seen.
+
+    Example:
+        >>> shown(True), shown(datetime(2026, 1, 1, 8)), shown("a\tb"), shown("x" * 50, most=4)
+        ('true', '2026-01-01 08:00', 'a\\tb', 'xxx…')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, datetime):
+        exact = "%Y-%m-%d %H:%M:%S" if value.second or value.microsecond else "%Y-%m-%d %H:%M"
+        text = value.strftime(exact) + (f".{value.microsecond // 1000:03}" if value.microsecond else "")
+    else:
+        text = str(value)
+    return _cut(visible(_cut(text, most)), most)
+
+
+def visible(text: str) -> str:
+    """Return *text* with what can't be seen written out, as it could hide or turn around what stands beside it."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def some(names: Iterable[str], most: int = 12) -> str:
+    """Return up to *most* names, then how many more there are.
+
+    Example:
+        >>> some(["plan", "seats", "region"], most=2)
+        'plan, seats and 1 more'
+    """
+    every = list(names)
+    text = ", ".join(shown(name) for name in every[:most])
+    return f"{text} and {len(every) - most:,} more" if len(every) > most else text
+
+
+def more(n: int, most: int, noun: str) -> str:
+    """Return what stands below a table that shows *most* of *n* things.
+
+    Example:
+        >>> more(12, 10, "column"), more(10, 10, "column")
+        ('and 2 more columns', '')
+    """
+    return f"and {counted(n - most, f'more {noun}')}" if n > most else ""
+
+
+def percent(n: int, of: int) -> str:
+    """Return the share of *n* in *of* things: all and none are never said of nearly all and nearly none.
+
+    Example:
+        >>> [percent(n, 10_000) for n in (0, 1, 1234, 5000, 9_999, 10_000)], percent(0, 0)
+        (['0%', '<0.1%', '12.3%', '50%', '>99.9%', '100%'], '')
+    """
+    if not of:
+        return ""
+    if 0 < n < of and not 0.001 <= n / of <= 0.999:
+        return "<0.1%" if 2 * n < of else ">99.9%"
+    return f"{n / of:.1%}".replace(".0%", "%")
 
 
 def duration(seconds: float | None) -> str:
@@ -35,20 +175,51 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def shown(value: Any, most: int = 40) -> str:
-    """Return *value* as a cell of HTML shows it, cut after *most* characters."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, datetime):
-        exact = "%Y-%m-%d %H:%M:%S" if value.second or value.microsecond else "%Y-%m-%d %H:%M"
-        text = value.strftime(exact) + (f".{value.microsecond // 1000:03}" if value.microsecond else "")
-    else:
-        text = str(value)
-    return escape(visible(text if len(text) <= most else text[: most - 1] + "…"))
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def visible(text: str) -> str:
-    """Return *text* with what can't be seen written out, as it could hide or turn around what stands beside it."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+def _html(text: str) -> str:
+    """Return *text* escaped; a sign at its head gets its colour."""
+    told = escape(visible(text))
+    ink = _INKS.get(told[:1])
+    return f"<span style='color:{ink}'>{told[0]}</span>{told[1:]}" if ink else told
+
+
+def _grid_html(grid: Grid) -> str:
+    heads = "".join(
+        f"<th scope='col' style='{_LOOKS[look]}'>{_html(head)}</th>" for head, look in grid.columns
+    )
+    rows = (f"{ROW}{''.join(_cells_html(grid, row))}</tr>" for row in grid.rows)
+    return table_html(heads, rows) + (muted_html(grid.foot) if grid.foot else "")
+
+
+def _cells_html(grid: Grid, row: Sequence[Cell]) -> Iterator[str]:
+    for (_, look), cell in zip(grid.columns, row, strict=True):
+        texts = [_html(cell)] if isinstance(cell, str) else [f"<bdi>{_html(text)}</bdi>" for text in cell]
+        inside = " · ".join(f"<code>{text}</code>" if look == "code" and text else text for text in texts)
+        yield f"<td style='{_LOOKS[look]}'>{inside}</td>"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield visible(report.title)
+    width = max((len(name) for name, _ in report.facts), default=0)
+    yield from (f"  {visible(name):{width}} {visible(text)}" for name, text in report.facts)
+    for grid in report.grids:
+        yield from (f"  {line}" for line in _grid_lines(grid))
+    yield from (f"  {visible(note)}" for note in report.notes)
+
+
+def _grid_lines(grid: Grid) -> Iterator[str]:
+    rows = [[head for head, _ in grid.columns], *([_plain(cell) for cell in row] for row in grid.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = [">" if look == "number" else "<" for _, look in grid.columns]
+    for row in rows:
+        cells = (f"{text:{side}{width}}" for text, side, width in zip(row, sides, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+    if grid.foot:
+        yield visible(grid.foot)
+
+
+def _plain(cell: Cell) -> str:
+    return visible(cell if isinstance(cell, str) else " · ".join(cell))
