@@ -36,6 +36,7 @@ from pendosync.mapping import Mapping
 from pendosync.overview import Summary, plan_html
 from pendosync.regions import MASK, Pace, Target
 from pendosync.selections import after, before, changed
+from pendosync.summaries import problem_grids
 from pendosync.wire import Shape, build_requests, encode_before, encode_records, steps_of
 
 _FORMAT: Final = 2
@@ -286,7 +287,8 @@ class Plan:
         return repr(self.summary)
 
     def _repr_html_(self) -> str:
-        return plan_html(self.summary, self.changes.head(8), self.fields)
+        problems = problem_grids(self.problems)
+        return plan_html(self.summary, self.changes.head(8), self.fields, problems)
 
 
 def load_plan(folder: str | Path, /) -> Plan:

@@ -158,6 +158,18 @@ def percent(n: int, of: int) -> str:
     return f"{n / of:.1%}".replace(".0%", "%")
 
 
+def size(n_bytes: int) -> str:
+    """Return a number of bytes as a person says it.
+
+    Example:
+        >>> size(999), size(34_200), size(2_500_000)
+        ('999 bytes', '34.2 kB', '2.5 MB')
+    """
+    if n_bytes < 1_000:
+        return counted(n_bytes, "byte")
+    return f"{n_bytes / 1e3:,.1f} kB" if n_bytes < 1e6 else f"{n_bytes / 1e6:,.1f} MB"
+
+
 def duration(seconds: float | None) -> str:
     """Return *seconds* as a person says it.
 
