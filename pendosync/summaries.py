@@ -196,7 +196,7 @@ def _count_raw(raw: pl.Series, names: Sequence[str]) -> list[int]:
 
 
 def _value_row(one: Column, values: pl.DataFrame, n_raw: int) -> tuple[Any, ...]:
-    filled = percent(one.n_filled + n_raw, values.height)
+    filled = percent(min(one.n_filled + n_raw, values.height), values.height)
     is_common = 0 < one.n_distinct <= min(_COMMON, one.n_filled // 2)
     samples = most_frequent(values.get_column(one.name)) if is_common else one.samples
     return (shown(one.name), as_words(one.dtype), filled, f"{n_raw:,}" if n_raw else "", one.told, samples)
@@ -264,11 +264,11 @@ def _changes(changes: pl.DataFrame) -> Report:
     ]
     heads: tuple[tuple[str, Look], ...] = (
         ("field", ""), ("type", "muted"), ("new", "number"), ("changed", "number"), ("cleared", "number"),
-        ("filled before", "number"), ("after", "number"),
+        ("filled before", "number"), ("filled after", "number"),
     )  # fmt: skip
     actions = changes.group_by("action", maintain_order=True).len().iter_rows()
     told = [f"{shown(action)} {n:,}" for action, n in actions] or ["none"]
-    title = f"Changes: {', '.join(told)} × {counted(len(names), 'field')}"
+    title = f"Changes: {', '.join(told)} · {counted(len(names), 'field')}"
     return Report(title, grids=[Grid(heads, rows, more(len(names), _MOST_ROWS, "field"))] if rows else ())
 
 
@@ -319,27 +319,25 @@ def _requests(requests: pl.DataFrame) -> Report:
         n=pl.col("ids").list.len().fill_null(0),
         size=pl.col("body").str.len_bytes().fill_null(0),
     )
+    largest = pl.struct("batch", "n", "size").get(pl.col("size").arg_max())
     by_path = sized.group_by("method", "path", maintain_order=True).agg(
-        pl.len().alias("requests"), pl.col("n", "size").sum()
+        pl.len().alias("requests"), pl.col("n", "size").sum(), largest.alias("largest")
     )
-    facts = [
-        (
-            f"{shown(line['method'])} {shown(line['path'], 100)}",
-            _load(line["requests"], line["n"], line["size"]),
-        )
-        for line in by_path.head(_MOST_PATHS).iter_rows(named=True)
-    ]
-    for line in sized.top_k(1, by="size").iter_rows(named=True):
-        facts.append(
-            ("the largest", f"batch {line['batch']}: {counted(line['n'], 'id')}, {size(line['size'])}")
-        )
-    foot = more(by_path.height, _MOST_PATHS, "path")
-    title = f"Requests: {_load(requests.height, int(sized['n'].sum()), int(sized['size'].sum()))}"
-    return Report(title if facts else "Requests: none", facts, notes=(foot,) if foot else ())
+    rows = [_path_row(line) for line in by_path.head(_MOST_PATHS).iter_rows(named=True)]
+    heads: tuple[tuple[str, Look], ...] = (
+        ("method", ""), ("path", "words"), ("requests", "number"), ("ids", "number"), ("size", "number"),
+        ("the largest", ""),
+    )  # fmt: skip
+    load = f"{requests.height:,}, {counted(int(sized['n'].sum()), 'id')}, {size(int(sized['size'].sum()))}"
+    grids = _grids(heads, rows, more(by_path.height, _MOST_PATHS, "path"))
+    return Report(f"Requests: {load if rows else 'none'}", grids=grids)
 
 
-def _load(n_requests: int, n_ids: int, n_bytes: int) -> str:
-    return f"{n_requests:,} with {counted(n_ids, 'id')}, {size(n_bytes)}"
+def _path_row(line: AbstractMapping[str, Any]) -> tuple[str, ...]:
+    top = line["largest"]
+    largest = f"batch {top['batch']}: {counted(top['n'], 'id')}, {size(top['size'])}"
+    sums = (f"{line['requests']:,}", f"{line['n']:,}", size(line["size"]))
+    return (shown(line["method"]), shown(line["path"], 100), *sums, largest)
 
 
 def _outcomes(outcomes: pl.DataFrame) -> Report:

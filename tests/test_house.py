@@ -19,7 +19,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pendosync"
 FLOORS = (
     ("errors", "meter", "turns"),
-    ("regions", "folders", "gates", "pacing", "retries", "reports"),
+    ("reports",),
+    ("regions", "folders", "gates", "pacing", "retries"),
     ("throttle",),
     ("frames",),
     ("overview", "settings"),
