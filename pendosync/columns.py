@@ -13,8 +13,9 @@ from pendosync.reports import percent, shown
 from pendosync.tables import collect_table
 from pendosync.tables.faults import is_from_below, speaking
 
-SAMPLES: Final = 3
+_SAMPLES: Final = 3
 _LOOKED_AT: Final = 200
+_MOST_PARTS: Final = 8
 _MOST_CHARACTERS: Final = 100
 
 
@@ -60,7 +61,7 @@ def most_frequent(texts: pl.Series) -> tuple[str, ...]:
         texts.alias("text").drop_nulls().value_counts(name="n").sort("n", "text", descending=[True, False])
     )
     of = len(texts) - texts.null_count()
-    return tuple(f"{shown(text, 30)} {percent(n, of)}" for text, n in counts.head(SAMPLES).iter_rows())
+    return tuple(f"{shown(text, 30)} {percent(n, of)}" for text, n in counts.head(_SAMPLES).iter_rows())
 
 
 def _asked(at: int, dtype: pl.DataType) -> Iterator[pl.Expr]:
@@ -82,11 +83,18 @@ def _asked(at: int, dtype: pl.DataType) -> Iterator[pl.Expr]:
 
 
 def _samples(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    if isinstance(dtype, pl.List):
+        inner = dtype.inner
+        few = column.drop_nulls().head(_SAMPLES).list.head(_MOST_PARTS)
+        return (
+            few.list.eval(_sound(pl.element(), inner))
+            if isinstance(inner, pl.DataType) and inner.is_temporal()
+            else few
+        )
     if dtype.is_nested() or isinstance(dtype, pl.Binary):
-        first = column.drop_nulls().head(SAMPLES)
-        return first.list.head(_LOOKED_AT) if isinstance(dtype, pl.List) else first
+        return column.drop_nulls().head(_SAMPLES)
     sound = _sound(column, dtype) if dtype.is_temporal() else column
-    few = sound.drop_nulls().head(_LOOKED_AT).unique(maintain_order=True).head(SAMPLES)
+    few = sound.drop_nulls().head(_LOOKED_AT).unique(maintain_order=True).head(_SAMPLES)
     return few.cast(pl.String).str.slice(0, _MOST_CHARACTERS) if is_text(dtype) else _readable(few, dtype)
 
 
@@ -104,19 +112,33 @@ def _readable(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 
 def _told(counts: pl.DataFrame, at: int, name: str, dtype: pl.DataType) -> Column:
-    def count(what: str) -> Any:
-        return counts[f"{at} {what}"].item() if f"{at} {what}" in counts.columns else None
+    def held(what: str) -> Any:
+        return _held(counts, f"{at} {what}")
 
-    n_filled = count("filled")
+    n_filled, n_distinct = held("filled"), held("distinct") or 0
     told = ""
     if is_text(dtype):
-        told = _distinct(count("distinct"), n_filled)
+        told = _distinct(n_distinct, n_filled)
     elif isinstance(dtype, pl.Boolean):
-        told = f"true {percent(count('true') or 0, n_filled)}" if n_filled else ""
+        told = f"true {percent(held('true') or 0, n_filled)}" if n_filled else ""
     elif dtype.is_numeric() or dtype.is_temporal():
         odd = "NaN" if dtype.is_float() else "outside the years 1 to 9999"
-        told = _range(count("low"), count("high"), count("odd"), odd)
-    return Column(name, dtype, n_filled, count("distinct") or 0, told, _texts(counts, f"{at} samples"))
+        told = _range(held("low"), held("high"), held("odd"), odd)
+    samples = held("samples") or []
+    return Column(name, dtype, n_filled, n_distinct, told, tuple(_text(value) for value in samples))
+
+
+def _held(counts: pl.DataFrame, name: str) -> Any:
+    """Return what was counted under that name, or None: nothing was, or Python can't hold what polars does."""
+    if name not in counts.columns:
+        return None
+    try:
+        value = counts[name].item()
+        return value.to_list() if isinstance(value, pl.Series) else value
+    except BaseException as error:
+        if not is_from_below(error, foreign=True):
+            raise
+        return None
 
 
 def _distinct(n: int, n_filled: int) -> str:
@@ -126,28 +148,17 @@ def _distinct(n: int, n_filled: int) -> str:
 
 
 def _range(low: Any, high: Any, n_odd: int, odd: str) -> str:
-    first, last = _number(low), _number(high)
-    span = [] if low is None else [first if first == last else f"{first} … {last}"]
-    return ", ".join([*span, *([f"{n_odd:,} {odd}"] if n_odd else [])])
-
-
-def _number(value: Any) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else shown(value)
-    return shown(value) if isinstance(value, float) and "e" in text else text
-
-
-def _texts(counts: pl.DataFrame, name: str) -> tuple[str, ...]:
-    """Return the samples as texts; none where Python can't hold what polars does."""
-    try:
-        values = counts[name].item().to_list() if name in counts.columns else []
-    except BaseException as error:
-        if not is_from_below(error, foreign=True):
-            raise
-        return ()
-    return tuple(_text(value) for value in values)
+    ends = [] if low is None or high is None else list(dict.fromkeys([_text(low), _text(high)]))
+    return ", ".join([*([" … ".join(ends)] if ends else []), *([f"{n_odd:,} {odd}"] if n_odd else [])])
 
 
 def _text(value: Any) -> str:
+    """Return a value in a few characters: floats by six digits, of lists and structs the first parts."""
     if isinstance(value, list):
-        return shown(f"[{', '.join(shown(one) or 'null' for one in value)}]")
+        return shown(f"[{', '.join(_text(one) or 'null' for one in value[:_MOST_PARTS])}]")
+    if isinstance(value, dict):
+        parts = list(value.items())[:_MOST_PARTS]
+        return shown("{" + ", ".join(f"{shown(name)}: {_text(one) or 'null'}" for name, one in parts) + "}")
+    if isinstance(value, float):
+        return f"{value:.0f}" if 1e6 <= abs(value) < 1e15 else f"{value:.6g}"
     return shown(value[:_MOST_CHARACTERS] if isinstance(value, bytes) else value)
