@@ -125,7 +125,7 @@ def _told(counts: pl.DataFrame, at: int, name: str, dtype: pl.DataType) -> Colum
         odd = "NaN" if dtype.is_float() else "outside the years 1 to 9999"
         told = _range(held("low"), held("high"), held("odd"), odd)
     samples = held("samples") or []
-    return Column(name, dtype, n_filled, n_distinct, told, tuple(_text(value) for value in samples))
+    return Column(name, dtype, n_filled, n_distinct, told, tuple(dict.fromkeys(map(_text, samples))))
 
 
 def _held(counts: pl.DataFrame, name: str) -> Any:

@@ -36,7 +36,7 @@ DEFAULT_GROUPS: Final[AbstractMapping[Route, str]] = {"metadata": "custom", "web
 """Where each route lands. The API's key for the webhook's group was not seen: `group=` overrides it."""
 
 _COLUMNS: Final[tuple[tuple[str, Look], ...]] = (
-    ("trait", ""), ("", ""), ("field", ""), ("type", "muted"), ("null", ""),
+    ("trait", "name"), ("", ""), ("field", "name"), ("type", "muted"), ("null", ""),
 )  # fmt: skip
 _TRAIT_KEYS: Final = ("column", "sql", "expr", "field", "type", "null")
 _MAPPING_KEYS: Final = ("kind", "id", "route", "group", "time_zone", "traits")

@@ -26,14 +26,15 @@ CELL: Final = "text-align:left;padding:2px 8px;vertical-align:top;white-space:no
 _FACT: Final = "text-align:left;padding:1px 12px 1px 0;vertical-align:top"
 _TABLE: Final = "<table style='border-collapse:collapse;margin:6px 0 2px'>"
 
-Look = Literal["", "code", "number", "words", "muted"]
+Look = Literal["", "name", "code", "number", "words", "muted"]
 Cell = str | tuple[str, ...]
 
 _LOOKS: Final[dict[Look, str]] = {
     "": CELL,
     "code": CELL,
     "number": f"{CELL};text-align:right;font-variant-numeric:tabular-nums",
-    "words": f"{CELL};white-space:normal;min-width:200px",
+    "name": f"{CELL};white-space:normal;min-width:100px",
+    "words": f"{CELL};white-space:normal;min-width:160px",
     "muted": f"{CELL};{MUTED}",
 }
 # Seen on white and on black alike (3:1 or more); a sign and a word always stand beside the colour.
@@ -71,7 +72,7 @@ class Report:
 def report_html(report: Report, *more: str) -> str:
     """Return *report* as HTML; every text of it is escaped, and *more*, at its end, is HTML already."""
     facts = "".join(
-        f"<tr style='background:none'><th scope='row' style='{_FACT};font-weight:normal;{MUTED}'>{_html(name)}</th>"
+        f"<tr style='background:none'><th scope='row' style='{_FACT};white-space:nowrap;font-weight:normal;{MUTED}'>{_html(name)}</th>"
         f"<td style='{_FACT}'>{_html(text)}</td></tr>"
         for name, text in report.facts
     )

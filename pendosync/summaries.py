@@ -97,7 +97,7 @@ def problem_grids(problems: pl.DataFrame, /) -> tuple[Grid, ...]:
         for line in by_rule.head(_MOST_ROWS).iter_rows(named=True)
     ]
     columns: tuple[tuple[str, Look], ...] = (
-        ("problem", ""), ("rule", "code"), ("rows", "number"), ("fields", "words"), ("the first reason", "words"),
+        ("problem", ""), ("rule", "code"), ("rows", "number"), ("fields", "name"), ("the first reason", "words"),
     )  # fmt: skip
     return (Grid(columns, rows, more(by_rule.height, _MOST_ROWS, "rule")),) if rows else ()
 
@@ -114,7 +114,7 @@ def _table(table: pl.DataFrame | pl.LazyFrame) -> Report:
         for one in columns[:_MOST_ROWS]
     ]
     heads: tuple[tuple[str, Look], ...] = (
-        ("column", ""), ("type", "muted"), ("filled", "number"), ("values", ""), ("samples", "words"),
+        ("column", "name"), ("type", "muted"), ("filled", "number"), ("values", "name"), ("samples", "words"),
     )  # fmt: skip
     title = f"Table: {counted(n_rows, 'row')} × {counted(len(columns), 'column')}"
     return Report(title, grids=_grids(heads, rows, more(len(columns), _MOST_ROWS, "column")))
@@ -140,7 +140,7 @@ def _fields(fields: pl.DataFrame) -> Report:
     facts = [_group_fact(line) for line in by_group.iter_rows(named=True)]
     rows = [_field_row(line) for line in fields.head(_MOST_ROWS).iter_rows(named=True)]
     heads: tuple[tuple[str, Look], ...] = (
-        ("field", ""), ("type", "muted"), ("called", "words"), ("kind", ""), ("group", ""), ("mark", ""),
+        ("field", "name"), ("type", "muted"), ("called", "words"), ("kind", ""), ("group", ""), ("mark", ""),
     )  # fmt: skip
     groups = f" in {counted(by_group.height, 'group')}" if by_group.height else ""
     title = f"Fields: {fields.height:,}{groups}"
@@ -181,7 +181,7 @@ def _values(values: pl.DataFrame) -> Report:
     n_raw = _count_raw(values["raw"], names[:_MOST_ROWS])
     rows = [_value_row(one, values, n) for one, n in zip(columns[:_MOST_ROWS], n_raw, strict=True)]
     heads: tuple[tuple[str, Look], ...] = (
-        ("field", ""), ("type", "muted"), ("filled", "number"), ("of another type", "number"), ("values", ""),
+        ("field", "name"), ("type", "muted"), ("filled", "number"), ("raw", "number"), ("values", "name"),
         ("samples", "words"),
     )  # fmt: skip
     title = f"Values: {counted(values.height, 'id')} × {counted(len(names), 'field')}"
@@ -263,7 +263,7 @@ def _changes(changes: pl.DataFrame) -> Report:
         for at, name in enumerate(names[:_MOST_ROWS])
     ]
     heads: tuple[tuple[str, Look], ...] = (
-        ("field", ""), ("type", "muted"), ("new", "number"), ("changed", "number"), ("cleared", "number"),
+        ("field", "name"), ("type", "muted"), ("new", "number"), ("changed", "number"), ("cleared", "number"),
         ("filled before", "number"), ("filled after", "number"),
     )  # fmt: skip
     actions = changes.group_by("action", maintain_order=True).len().iter_rows()
