@@ -27,7 +27,7 @@ from pendosync.frames import (
     Route,
     is_unicode,
 )
-from pendosync.reports import Grid, Look, Report, report_html, shown, some
+from pendosync.reports import Grid, Heads, Report, report_html, shown, some
 
 WRITABLE_GROUPS: Final = ("custom", "agent")
 """The groups that Pendo's bulk write takes. Source: Pendo's public API reference, read 2026-11-23."""
@@ -35,7 +35,7 @@ WRITABLE_GROUPS: Final = ("custom", "agent")
 DEFAULT_GROUPS: Final[AbstractMapping[Route, str]] = {"metadata": "custom", "webhook": "segmentio"}
 """Where each route lands. The API's key for the webhook's group was not seen: `group=` overrides it."""
 
-_COLUMNS: Final[tuple[tuple[str, Look], ...]] = (
+_COLUMNS: Final[Heads] = (
     ("trait", "name"), ("", ""), ("field", "name"), ("type", "muted"), ("null", ""),
 )  # fmt: skip
 _TRAIT_KEYS: Final = ("column", "sql", "expr", "field", "type", "null")

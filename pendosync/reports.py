@@ -27,6 +27,7 @@ _FACT: Final = "text-align:left;padding:1px 12px 1px 0;vertical-align:top"
 _TABLE: Final = "<table style='border-collapse:collapse;margin:6px 0 2px'>"
 
 Look = Literal["", "name", "code", "number", "words", "muted"]
+Heads = tuple[tuple[str, Look], ...]
 Cell = str | tuple[str, ...]
 
 _LOOKS: Final[dict[Look, str]] = {
@@ -48,7 +49,7 @@ class Grid:
     A cell of several texts keeps them apart, whichever way each of them is read.
     """
 
-    columns: Sequence[tuple[str, Look]]
+    columns: Heads
     rows: Sequence[Sequence[Cell]]
     foot: str = ""
 

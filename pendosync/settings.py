@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 
 from pendosync.errors import SettingsError
 from pendosync.regions import API_PACE, DATA_PACE, MASK, REGIONS, Pace, Target, hosts_of
-from pendosync.reports import Grid, Look, Report, report_html
+from pendosync.reports import Grid, Heads, Report, report_html
 
 N = TypeVar("N", int, float)
 
@@ -41,7 +41,7 @@ _WHERE: Final = {
     ),
 }
 
-_SECRET_COLUMNS: Final[tuple[tuple[str, Look], ...]] = (
+_SECRET_COLUMNS: Final[Heads] = (
     ("secret", ""), ("", ""), ("used for", ""), ("where it is found", "words"),
 )  # fmt: skip
 _READS_ONLY: Final = "read only; Settings(…, access='write') or PENDO_ACCESS=write lets them push"

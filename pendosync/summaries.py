@@ -25,7 +25,7 @@ from pendosync.frames import (
     field_names,
     raw_cell,
 )
-from pendosync.reports import Grid, Look, Report, more, percent, shown, size, some
+from pendosync.reports import Grid, Heads, Report, more, percent, shown, size, some
 
 _MOST_ROWS: Final = 100
 _MOST_REASONS: Final = 20
@@ -39,6 +39,30 @@ _CALLED: Final = {
     ("warn", False): "△ warning",
     ("warn", True): "△ warning",
 }
+_PROBLEM_HEADS: Final[Heads] = (
+    ("problem", ""), ("rule", "code"), ("rows", "number"), ("fields", "name"), ("the first reason", "words"),
+)  # fmt: skip
+_COLUMN_HEADS: Final[Heads] = (
+    ("column", "name"), ("type", "muted"), ("filled", "number"), ("values", "name"), ("samples", "words"),
+)  # fmt: skip
+_FIELD_HEADS: Final[Heads] = (
+    ("field", "name"), ("type", "muted"), ("called", "words"), ("kind", ""), ("group", ""), ("mark", ""),
+)  # fmt: skip
+_VALUE_HEADS: Final[Heads] = (
+    ("field", "name"), ("type", "muted"), ("filled", "number"), ("raw", "number"), ("values", "name"),
+    ("samples", "words"),
+)  # fmt: skip
+_CHANGE_HEADS: Final[Heads] = (
+    ("field", "name"), ("type", "muted"), ("new", "number"), ("changed", "number"), ("cleared", "number"),
+    ("filled before", "number"), ("filled after", "number"),
+)  # fmt: skip
+_REQUEST_HEADS: Final[Heads] = (
+    ("method", ""), ("path", "words"), ("requests", "number"), ("ids", "number"), ("size", "number"),
+    ("the largest", ""),
+)  # fmt: skip
+_OUTCOME_HEADS: Final[Heads] = (
+    ("outcome", ""), ("ids", "number"), ("share", "number"), ("reason", "words"),
+)  # fmt: skip
 _SIGNS: Final = {"updated": "✓", "created": "✓", "accepted": "✓", "missing": "✕", "failed": "✕"}
 
 
@@ -96,10 +120,7 @@ def problem_grids(problems: pl.DataFrame, /) -> tuple[Grid, ...]:
         )
         for line in by_rule.head(_MOST_ROWS).iter_rows(named=True)
     ]
-    columns: tuple[tuple[str, Look], ...] = (
-        ("problem", ""), ("rule", "code"), ("rows", "number"), ("fields", "name"), ("the first reason", "words"),
-    )  # fmt: skip
-    return (Grid(columns, rows, more(by_rule.height, _MOST_ROWS, "rule")),) if rows else ()
+    return (Grid(_PROBLEM_HEADS, rows, more(by_rule.height, _MOST_ROWS, "rule")),) if rows else ()
 
 
 def _is_brick(frame: pl.DataFrame, brick: pl.Schema, also: Iterable[str]) -> bool:
@@ -113,19 +134,14 @@ def _table(table: pl.DataFrame | pl.LazyFrame) -> Report:
         (shown(one.name), as_words(one.dtype), percent(one.n_filled, n_rows), one.told, one.samples)
         for one in columns[:_MOST_ROWS]
     ]
-    heads: tuple[tuple[str, Look], ...] = (
-        ("column", "name"), ("type", "muted"), ("filled", "number"), ("values", "name"), ("samples", "words"),
-    )  # fmt: skip
     title = f"Table: {counted(n_rows, 'row')} × {counted(len(columns), 'column')}"
-    return Report(title, grids=_grids(heads, rows, more(len(columns), _MOST_ROWS, "column")))
+    return Report(title, grids=_grids(_COLUMN_HEADS, rows, more(len(columns), _MOST_ROWS, "column")))
 
 
-def _grids(
-    heads: Sequence[tuple[str, Look]], rows: Sequence[Sequence[Any]], foot: str = ""
-) -> tuple[Grid, ...]:
+def _grids(heads: Heads, rows: Sequence[Sequence[Any]], foot: str = "") -> tuple[Grid, ...]:
     """Return a table of *rows*, or none without rows; a column that is empty all the way down is left out."""
     kept = [at for at in range(len(heads)) if any(row[at] for row in rows)]
-    columns = [heads[at] for at in kept]
+    columns = tuple(heads[at] for at in kept)
     return (Grid(columns, [[row[at] for at in kept] for row in rows], foot),) if rows else ()
 
 
@@ -139,12 +155,9 @@ def _fields(fields: pl.DataFrame) -> Report:
     )
     facts = [_group_fact(line) for line in by_group.iter_rows(named=True)]
     rows = [_field_row(line) for line in fields.head(_MOST_ROWS).iter_rows(named=True)]
-    heads: tuple[tuple[str, Look], ...] = (
-        ("field", "name"), ("type", "muted"), ("called", "words"), ("kind", ""), ("group", ""), ("mark", ""),
-    )  # fmt: skip
     groups = f" in {counted(by_group.height, 'group')}" if by_group.height else ""
     title = f"Fields: {fields.height:,}{groups}"
-    return Report(title, facts, _grids(heads, rows, more(fields.height, _MOST_ROWS, "field")))
+    return Report(title, facts, _grids(_FIELD_HEADS, rows, more(fields.height, _MOST_ROWS, "field")))
 
 
 _MARKS: Final = {
@@ -180,12 +193,8 @@ def _values(values: pl.DataFrame) -> Report:
     _, columns = measure_columns(values.drop(RESERVED))
     n_raw = _count_raw(values["raw"], names[:_MOST_ROWS])
     rows = [_value_row(one, values, n) for one, n in zip(columns[:_MOST_ROWS], n_raw, strict=True)]
-    heads: tuple[tuple[str, Look], ...] = (
-        ("field", "name"), ("type", "muted"), ("filled", "number"), ("raw", "number"), ("values", "name"),
-        ("samples", "words"),
-    )  # fmt: skip
     title = f"Values: {counted(values.height, 'id')} × {counted(len(names), 'field')}"
-    return Report(title, grids=_grids(heads, rows, more(len(columns), _MOST_ROWS, "field")))
+    return Report(title, grids=_grids(_VALUE_HEADS, rows, more(len(columns), _MOST_ROWS, "field")))
 
 
 def _count_raw(raw: pl.Series, names: Sequence[str]) -> list[int]:
@@ -255,54 +264,54 @@ def _n_rows() -> pl.Expr:
 
 def _changes(changes: pl.DataFrame) -> Report:
     names = change_fields(changes)
-    cells = _cells(changes, names)
-    counts = cells.select(expr for at in range(len(names)) for expr in _counts(at))
+    actions = changes.group_by("action", maintain_order=True).len().iter_rows()
+    told = [f"{shown(action)} {n:,}" for action, n in actions] or ["none"]
+    title = f"Changes: {', '.join(told)} · {counted(len(names), 'field')}"
+    if not names:
+        return Report(title)
+    counts = _cells(changes, names).select(expr for at in range(len(names)) for expr in _counts(at))
     types = dict(changes.schema["after"])  # type: ignore[call-overload]
     rows = [
         _change_row(name, types[name], counts, at, changes.height)
         for at, name in enumerate(names[:_MOST_ROWS])
     ]
-    heads: tuple[tuple[str, Look], ...] = (
-        ("field", "name"), ("type", "muted"), ("new", "number"), ("changed", "number"), ("cleared", "number"),
-        ("filled before", "number"), ("filled after", "number"),
-    )  # fmt: skip
-    actions = changes.group_by("action", maintain_order=True).len().iter_rows()
-    told = [f"{shown(action)} {n:,}" for action, n in actions] or ["none"]
-    title = f"Changes: {', '.join(told)} · {counted(len(names), 'field')}"
-    return Report(title, grids=[Grid(heads, rows, more(len(names), _MOST_ROWS, "field"))] if rows else ())
+    return Report(title, grids=_grids(_CHANGE_HEADS, rows, more(len(names), _MOST_ROWS, "field")))
 
 
 def _cells(changes: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """Return three columns a field, by its place: whether it changes, and whether something stands there before and after."""
-    parts = {part: changes.get_column(part) for part in ("changed", "before", "after")}
-    columns: list[pl.Series] = []
-    for at, name in enumerate(names):
-        columns.append(parts["changed"].struct.field(name).fill_null(False).alias(f"{at} changed"))
-        for part in ("before", "after"):
-            columns.append(_is_there(changes, parts[part], part, name).alias(f"{at} {part}"))
-    return pl.DataFrame(columns)
+    """Return three columns a field, named by its place: whether it changes, and is something there before and after.
+
+    A field's own name may be read as a pattern, also by the methods of a Series.
+    """
+    columns = [changes.get_column(name) for name in ("before_raw", "after_raw")]
+    for part in ("changed", "before", "after"):
+        parts = changes.get_column(part).struct.unnest()
+        columns += [parts.get_column(name).alias(f"{at} {part}") for at, name in enumerate(names)]
+    return pl.DataFrame(columns).select(
+        *(f"{at} changed" for at in range(len(names))),
+        *(_is_there(at, name, "before", changes) for at, name in enumerate(names)),
+        *(_is_there(at, name, "after", changes) for at, name in enumerate(names)),
+    )
 
 
-def _is_there(changes: pl.DataFrame, values: pl.Series, part: str, name: str) -> pl.Series:
-    is_there = values.struct.field(name).is_not_null()
-    raw = changes.get_column(f"{part}_raw")
-    if raw.null_count() == len(raw):
-        return is_there
-    return is_there | raw.alias("raw").to_frame().select(raw_cell(name).is_not_null()).to_series()
+def _is_there(at: int, name: str, part: str, changes: pl.DataFrame) -> pl.Expr:
+    is_there = pl.col(f"{at} {part}").is_not_null()
+    has_raw = changes.get_column(f"{part}_raw").null_count() < changes.height
+    return is_there | raw_cell(name, f"{part}_raw").is_not_null() if has_raw else is_there
 
 
 def _counts(at: int) -> Iterator[pl.Expr]:
     changed, before, after = (pl.col(f"{at} {what}") for what in ("changed", "before", "after"))
     yield (changed & ~before & after).sum().alias(f"{at} new")
     yield (changed & before & ~after).sum().alias(f"{at} cleared")
-    yield changed.sum().alias(f"{at} all")
+    yield changed.sum().alias(f"{at} every")
     yield before.sum().alias(f"{at} before")
     yield after.sum().alias(f"{at} after")
 
 
 def _change_row(name: str, dtype: pl.DataType, counts: pl.DataFrame, at: int, of: int) -> tuple[str, ...]:
     new, cleared, every, before, after = (
-        int(counts[f"{at} {what}"].item()) for what in ("new", "cleared", "all", "before", "after")
+        int(counts[f"{at} {what}"].item()) for what in ("new", "cleared", "every", "before", "after")
     )
     told = (f"{n:,}" if n else "" for n in (new, every - new - cleared, cleared))
     return (shown(name), as_words(dtype), *told, percent(before, of), percent(after, of))
@@ -324,12 +333,8 @@ def _requests(requests: pl.DataFrame) -> Report:
         pl.len().alias("requests"), pl.col("n", "size").sum(), largest.alias("largest")
     )
     rows = [_path_row(line) for line in by_path.head(_MOST_PATHS).iter_rows(named=True)]
-    heads: tuple[tuple[str, Look], ...] = (
-        ("method", ""), ("path", "words"), ("requests", "number"), ("ids", "number"), ("size", "number"),
-        ("the largest", ""),
-    )  # fmt: skip
     load = f"{requests.height:,}, {counted(int(sized['n'].sum()), 'id')}, {size(int(sized['size'].sum()))}"
-    grids = _grids(heads, rows, more(by_path.height, _MOST_PATHS, "path"))
+    grids = _grids(_REQUEST_HEADS, rows, more(by_path.height, _MOST_PATHS, "path"))
     return Report(f"Requests: {load if rows else 'none'}", grids=grids)
 
 
@@ -351,14 +356,11 @@ def _outcomes(outcomes: pl.DataFrame) -> Report:
         (f"{_SIGNS.get(status, '△')} {shown(status)}", f"{n:,}", percent(n, outcomes.height), shown(why, 200))
         for status, why, n in lines[:_MOST_REASONS]
     ]
-    heads: tuple[tuple[str, Look], ...] = (
-        ("outcome", ""), ("ids", "number"), ("share", "number"), ("reason", "words"),
-    )  # fmt: skip
     facts = [_seen(outcomes["seen"])] if "seen" in outcomes.columns else []
     n_runs = outcomes["run_id"].n_unique()
     of = f" of {counted(n_runs, 'run')}" if n_runs > 1 else ""
     title = f"Outcomes: {counted(outcomes.height, 'id')}{of}"
-    return Report(title, facts, _grids(heads, rows, more(len(lines), _MOST_REASONS, "reason")))
+    return Report(title, facts, _grids(_OUTCOME_HEADS, rows, more(len(lines), _MOST_REASONS, "reason")))
 
 
 _GOOD: Final = [status for status, sign in _SIGNS.items() if sign == "✓"]
