@@ -217,15 +217,19 @@ def _cells_html(grid: Grid, row: Sequence[Cell]) -> Iterator[str]:
 
 def _lines(report: Report) -> Iterator[str]:
     yield visible(report.title)
-    width = max((len(name) for name, _ in report.facts), default=0)
-    yield from (f"  {visible(name):{width}} {visible(text)}" for name, text in report.facts)
+    facts = [(visible(name), visible(text)) for name, text in report.facts]
+    width = max((len(name) for name, _ in facts), default=0)
+    yield from (f"  {name:{width}} {text}" for name, text in facts)
     for grid in report.grids:
         yield from (f"  {line}" for line in _grid_lines(grid))
     yield from (f"  {visible(note)}" for note in report.notes)
 
 
 def _grid_lines(grid: Grid) -> Iterator[str]:
-    rows = [[head for head, _ in grid.columns], *([_plain(cell) for cell in row] for row in grid.rows)]
+    rows = [
+        [visible(head) for head, _ in grid.columns],
+        *([_plain(cell) for cell in row] for row in grid.rows),
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     sides = [">" if look == "number" else "<" for _, look in grid.columns]
     for row in rows:
