@@ -13,10 +13,12 @@ import polars as pl
 from pendosync.errors import counted
 from pendosync.reports import (
     CELL,
+    CODE,
     MUTED,
     ROW,
     Grid,
     Report,
+    Signed,
     duration,
     muted_html,
     report_html,
@@ -27,7 +29,8 @@ from pendosync.reports import (
 
 _MOST_COLUMNS: Final = 6
 _MOST_PAIRS: Final = 12
-_BY_RULE: Final = ("✕ blocked", "△ warnings")
+_HELD: Final = Signed("✕ held back")
+_BY_RULE: Final = (Signed("✕ blocked"), Signed("△ warnings"))
 _TINTS: Final = {
     "new": "background:rgba(40,160,80,.18)",
     "changed": "background:rgba(200,150,30,.18)",
@@ -89,7 +92,7 @@ def _report(summary: Summary) -> Report:
 
 
 def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
-    yield from (("✕ held back", sentence) for sentence in summary.held)
+    yield from ((_HELD, sentence) for sentence in summary.held)
     if summary.n_recheck:
         yield "first", _recheck(summary)
     yield "requests", _requests(summary)
@@ -155,7 +158,7 @@ def _row_html(row: AbstractMapping[str, Any], names: Sequence[str]) -> str:
         )
         for name in names
     )
-    return f"{ROW}<td style='{CELL}'><code>{value_html(row['id'])}</code>{tag}</td>{cells}</tr>"
+    return f"{ROW}<td style='{CELL}'>{CODE}{value_html(row['id'])}</code>{tag}</td>{cells}</tr>"
 
 
 class _Raw(str):

@@ -23,6 +23,9 @@ BOX: Final = (
 MUTED: Final = "opacity:.7"
 ROW: Final = "<tr style='background:none;border-top:1px solid rgba(128,128,128,.25)'>"
 CELL: Final = "text-align:left;padding:2px 8px;vertical-align:top;white-space:nowrap"
+CODE: Final = "<code style='white-space:inherit;background:none;padding:0'>"
+"""As JupyterLab breaks such texts anywhere, and puts them on grey."""
+
 _FACT: Final = "text-align:left;padding:1px 12px 1px 0;vertical-align:top"
 _TABLE: Final = "<table style='border-collapse:collapse;margin:6px 0 2px'>"
 
@@ -40,6 +43,12 @@ _LOOKS: Final[dict[Look, str]] = {
 }
 # Seen on white and on black alike (3:1 or more); a sign and a word always stand beside the colour.
 _INKS: Final = {"✕": "#e5484d", "△": "#c27803", "✓": "#2ea043"}
+
+
+class Signed(str):
+    """A text of ours that begins with a sign, ✕, △ or ✓, which gets its colour; never a text from outside."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +81,7 @@ class Report:
 
 def report_html(report: Report, *more: str) -> str:
     """Return *report* as HTML; every text of it is escaped, and *more*, at its end, is HTML already."""
-    facts = "".join(
-        f"<tr style='background:none'><th scope='row' style='{_FACT};white-space:nowrap;font-weight:normal;{MUTED}'>{_html(name)}</th>"
-        f"<td style='{_FACT}'>{_html(text)}</td></tr>"
-        for name, text in report.facts
-    )
+    facts = "".join(_fact_html(name, text) for name, text in report.facts)
     parts = [f"{_TABLE}<tbody>{facts}</tbody></table>"] if facts else []
     parts += [_grid_html(grid) for grid in report.grids]
     parts += [muted_html(note) for note in report.notes]
@@ -194,10 +199,18 @@ def _cut(text: str, most: int) -> str:
 
 
 def _html(text: str) -> str:
-    """Return *text* escaped; a sign at its head gets its colour."""
     told = escape(visible(text))
-    ink = _INKS.get(told[:1])
-    return f"<span style='color:{ink}'>{told[0]}</span>{told[1:]}" if ink else told
+    if not isinstance(text, Signed):
+        return told
+    return f"<span style='color:{_INKS[told[0]]}'>{told[0]}</span>{told[1:]}"
+
+
+def _fact_html(name: str, text: str) -> str:
+    muted = "" if isinstance(name, Signed) else f";{MUTED}"
+    return (
+        f"<tr style='background:none'><th scope='row' style='{_FACT};white-space:nowrap;font-weight:normal{muted}'>"
+        f"{_html(name)}</th><td style='{_FACT}'>{_html(text)}</td></tr>"
+    )
 
 
 def _grid_html(grid: Grid) -> str:
@@ -210,8 +223,12 @@ def _grid_html(grid: Grid) -> str:
 
 def _cells_html(grid: Grid, row: Sequence[Cell]) -> Iterator[str]:
     for (_, look), cell in zip(grid.columns, row, strict=True):
-        texts = [_html(cell)] if isinstance(cell, str) else [f"<bdi>{_html(text)}</bdi>" for text in cell]
-        inside = " · ".join(f"<code>{text}</code>" if look == "code" and text else text for text in texts)
+        texts = (
+            [_html(cell)]
+            if isinstance(cell, str)
+            else [f"<bdi style='white-space:nowrap'>{_html(text)}</bdi>" for text in cell]
+        )
+        inside = " · ".join(f"{CODE}{text}</code>" if look == "code" and text else text for text in texts)
         yield f"<td style='{_LOOKS[look]}'>{inside}</td>"
 
 

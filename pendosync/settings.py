@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 
 from pendosync.errors import SettingsError
 from pendosync.regions import API_PACE, DATA_PACE, MASK, REGIONS, Pace, Target, hosts_of
-from pendosync.reports import Grid, Heads, Report, report_html
+from pendosync.reports import Grid, Heads, Report, Signed, report_html
 
 N = TypeVar("N", int, float)
 
@@ -246,7 +246,7 @@ class Settings:
 def _secret_row(name: str, is_set: bool) -> tuple[str, ...]:
     """Return whether the secret is set, what it is for, and where it is found; no character of it is read."""
     what, variable, where = _WHERE[name]
-    state = f"✓ {MASK}" if is_set else "not set"
+    state = Signed(f"✓ {MASK}") if is_set else "not set"
     return (
         what.removeprefix("the "),
         state,

@@ -25,19 +25,19 @@ from pendosync.frames import (
     field_names,
     raw_cell,
 )
-from pendosync.reports import Grid, Heads, Report, more, percent, shown, size, some
+from pendosync.reports import Grid, Heads, Report, Signed, more, percent, shown, size, some
 
 _MOST_ROWS: Final = 100
 _MOST_REASONS: Final = 20
 _MOST_PATHS: Final = 10
 _COMMON: Final = 10_000
 _CALLED: Final = {
-    ("block_row", False): "✕ row dropped",
-    ("block_row", True): "✕ row dropped",
-    ("block_field", False): "✕ value dropped",
-    ("block_field", True): "✕ field dropped",
-    ("warn", False): "△ warning",
-    ("warn", True): "△ warning",
+    ("block_row", False): Signed("✕ row dropped"),
+    ("block_row", True): Signed("✕ row dropped"),
+    ("block_field", False): Signed("✕ value dropped"),
+    ("block_field", True): Signed("✕ field dropped"),
+    ("warn", False): Signed("△ warning"),
+    ("warn", True): Signed("△ warning"),
 }
 _PROBLEM_HEADS: Final[Heads] = (
     ("problem", ""), ("rule", "code"), ("rows", "number"), ("fields", "name"), ("the first reason", "words"),
@@ -217,7 +217,8 @@ def _value_row(one: Column, values: pl.DataFrame, n_raw: int) -> tuple[Any, ...]
 def _problems(problems: pl.DataFrame) -> Report:
     if problems.is_empty():
         return Report("Nothing is wrong.")
-    return Report(f"Problems: {', '.join(_damage(problems))}", grids=problem_grids(problems))
+    told = ", ".join(_damage(problems)) or counted(problems.height, "line")
+    return Report(f"Problems: {told}", grids=problem_grids(problems))
 
 
 def _damage(problems: pl.DataFrame) -> Iterator[str]:
@@ -353,7 +354,12 @@ def _outcomes(outcomes: pl.DataFrame) -> Report:
         key=lambda line: (order.get(line[0], len(order)), -line[2]),
     )
     rows = [
-        (f"{_SIGNS.get(status, '△')} {shown(status)}", f"{n:,}", percent(n, outcomes.height), shown(why, 200))
+        (
+            Signed(f"{_SIGNS.get(status, '△')} {shown(status)}"),
+            f"{n:,}",
+            percent(n, outcomes.height),
+            shown(why, 200),
+        )
         for status, why, n in lines[:_MOST_REASONS]
     ]
     facts = [_seen(outcomes["seen"])] if "seen" in outcomes.columns else []
