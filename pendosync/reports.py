@@ -22,7 +22,8 @@ BOX: Final = (
 
 MUTED: Final = "opacity:.7"
 ROW: Final = "<tr style='background:none;border-top:1px solid rgba(128,128,128,.25)'>"
-CELL: Final = "text-align:left;padding:2px 8px;vertical-align:top;white-space:nowrap"
+_WRAPS: Final = "text-align:left;padding:2px 8px;vertical-align:top"
+CELL: Final = f"{_WRAPS};white-space:nowrap"
 CODE: Final = "<code style='white-space:inherit;background:none;padding:0'>"
 """As JupyterLab breaks such texts anywhere, and puts them on grey."""
 
@@ -36,9 +37,9 @@ Cell = str | tuple[str, ...]
 _LOOKS: Final[dict[Look, str]] = {
     "": CELL,
     "code": CELL,
-    "number": f"{CELL};text-align:right;font-variant-numeric:tabular-nums",
-    "name": f"{CELL};white-space:normal;min-width:100px",
-    "words": f"{CELL};white-space:normal;min-width:160px",
+    "number": f"{CELL.replace('left', 'right')};font-variant-numeric:tabular-nums",
+    "name": f"{_WRAPS};white-space:normal;min-width:100px",
+    "words": f"{_WRAPS};white-space:normal;min-width:160px",
     "muted": f"{CELL};{MUTED}",
 }
 # Seen on white and on black alike (3:1 or more); a sign and a word always stand beside the colour.
