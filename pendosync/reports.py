@@ -38,8 +38,8 @@ _LOOKS: Final[dict[Look, str]] = {
     "": CELL,
     "code": CELL,
     "number": f"{CELL.replace('left', 'right')};font-variant-numeric:tabular-nums",
-    "name": f"{_WRAPS};white-space:normal;min-width:100px",
-    "words": f"{_WRAPS};white-space:normal;min-width:160px",
+    "name": f"{_WRAPS};white-space:normal;min-width:80px",
+    "words": f"{_WRAPS};white-space:normal;min-width:140px",
     "muted": f"{CELL};{MUTED}",
 }
 # Seen on white and on black alike (3:1 or more); a sign and a word always stand beside the colour.

@@ -46,7 +46,7 @@ _COLUMN_HEADS: Final[Heads] = (
     ("column", "name"), ("type", "muted"), ("filled", "number"), ("values", "name"), ("samples", "words"),
 )  # fmt: skip
 _FIELD_HEADS: Final[Heads] = (
-    ("field", "name"), ("type", "muted"), ("called", "words"), ("kind", ""), ("group", ""), ("mark", ""),
+    ("field", "name"), ("type", "muted"), ("called", "words"), ("group", ""), ("mark", ""),
 )  # fmt: skip
 _VALUE_HEADS: Final[Heads] = (
     ("field", "name"), ("type", "muted"), ("filled", "number"), ("raw", "number"), ("values", "name"),
@@ -170,16 +170,19 @@ _MARKS: Final = {
 
 def _group_fact(line: AbstractMapping[str, Any]) -> tuple[str, str]:
     marks = [f"{line[word]:,} {word}" for word in _MARKS if line[word]]
-    name = f"{shown(line['kind'])} {shown(line['group'])}"
-    return name, ", ".join([counted(line["n"], "field"), *marks])
+    return _group(line), ", ".join([counted(line["n"], "field"), *marks])
 
 
 def _field_row(line: AbstractMapping[str, Any]) -> tuple[str, ...]:
     kind = shown(line["type"]) or "not named"
     element = f" of {shown(line['element_type'])}" if line["element_type"] else ""
     marks = [word for word, (column, value) in _MARKS.items() if line[column] is value]
-    names = (shown(line[name]) for name in ("display_name", "kind", "group"))
-    return (shown(line["field"]), kind + element, *names, ", ".join(marks))
+    called = shown(line["display_name"])
+    return (shown(line["field"]), kind + element, called, _group(line), ", ".join(marks))
+
+
+def _group(line: AbstractMapping[str, Any]) -> str:
+    return f"{shown(line['kind'])} {shown(line['group'])}"
 
 
 # VALUES

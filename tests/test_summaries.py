@@ -119,7 +119,7 @@ def test_fields_tell_their_groups_types_and_marks() -> None:
         "visitor custom 2 fields, 1 deleted, 1 hidden",
         "visitor agent 1 field",
         "visitor auto 1 field, 1 read-only",
-        "field type called kind group mark",
+        "field type called group mark",
         "plan text Plan visitor custom",
         "old integer Old visitor custom deleted, hidden",
         "tags list of text visitor agent",
