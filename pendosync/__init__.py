@@ -53,6 +53,7 @@ from pendosync.settings import Settings
 from pendosync.shortcuts import plan_table
 from pendosync.snapshots import read_snapshot
 from pendosync.suggestions import suggest_mapping
+from pendosync.summaries import build_summary
 from pendosync.tables import load_table
 from pendosync.undo import plan_undo
 from pendosync.values import check_mapping, map_traits
@@ -102,6 +103,7 @@ __all__ = [
     "attach_run",
     "before",
     "build_curl",
+    "build_summary",
     "changed",
     "check_access",
     "check_drift",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from pendosync.errors import PlanError, counted
+from pendosync.reports import Report, report_html
 
 RECHECKED: Final = 200
 """Ids re-read before sending, by default: all of a small plan, a sample of a large one. One request each."""
@@ -69,6 +70,36 @@ class Gates:
         return (
             int(most * n_ids) if isinstance(most, float) and most < 1 else None if most is None else int(most)
         )
+
+    def _repr_html_(self) -> str:
+        limits = [(f"{name}={getattr(self, name)!r}", text) for name, text in _in_words(self)]
+        return report_html(Report("Gates: what a push may do at most", limits))
+
+
+def _in_words(gates: Gates) -> Iterator[tuple[str, str]]:
+    """Yield each gate with what it lets through."""
+    share = gates.max_changed_share
+    is_usual = share == "usual"
+    few = f", where more than {_FEW_IDS:,} do" if is_usual else ""
+    yield "max_ids", f"{_most(gates.max_ids, 'id')} in the plan"
+    yield (
+        "max_changed_share",
+        f"{_share(_USUAL_SHARE if is_usual else share)} of the ids compared change{few}",
+    )
+    yield "max_cleared", f"{_most(gates.max_cleared, 'value')} cleared"
+    yield "agent_fields", f"fields of the group agent {'written' if gates.agent_fields else 'not written'}"
+    yield "recheck", f"{_most(gates.recheck or 0, 'id')} read again before anything is sent"
+    is_share = isinstance(gates.max_failed, float) and gates.max_failed < 1
+    failed = f"{_share(gates.max_failed)} of the ids" if is_share else _most(gates.max_failed, "id")
+    yield "max_failed", f"{failed} failed{'' if gates.max_failed is None else ', then the run stops'}"
+
+
+def _most(limit: int | float | None, noun: str) -> str:
+    return f"any number of {noun}s" if limit is None else f"at most {counted(int(limit), noun)}"
+
+
+def _share(share: Any) -> str:
+    return "any share" if share is None else f"at most {100 * share:.4g}%"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,10 @@ from pendosync.frames import (
 )
 from pendosync.gates import Canary, Facts, Gates, Held, held_by, lifted
 from pendosync.mapping import Mapping
+from pendosync.overview import Summary, plan_html
 from pendosync.regions import MASK, Pace, Target
-from pendosync.reports import Summary, plan_html, plan_text
 from pendosync.selections import Selection, after, before, changed
+from pendosync.summaries import problem_grids
 from pendosync.wire import Shape, build_requests, encode_before, encode_records, steps_of
 
 _FORMAT: Final = 2
@@ -301,10 +302,11 @@ class Plan:
             )
 
     def __repr__(self) -> str:
-        return plan_text(self.summary)
+        return repr(self.summary)
 
     def _repr_html_(self) -> str:
-        return plan_html(self.summary, self.changes.head(8), self.fields)
+        problems = problem_grids(self.problems)
+        return plan_html(self.summary, self.changes.head(8), self.fields, problems)
 
 
 def load_plan(folder: str | Path, /) -> Plan:

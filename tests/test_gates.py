@@ -61,6 +61,23 @@ def test_gates_that_cannot_be_are_refused(wrong) -> None:
         ps.Gates(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("gates", "words"),
+    [
+        ({}, ["at most 100,000 ids in the plan", "at most 50% of the ids compared change, where more than 1,000 do",
+              "at most 100 values cleared", "not written", "at most 200 ids read again", "any number of ids failed"]),
+        ({"max_ids": None, "max_changed_share": None, "max_cleared": 1, "agent_fields": True, "recheck": None},
+         ["any number of ids in the plan", "any share of the ids", "at most 1 value cleared", "group agent written",
+          "at most 0 ids read again"]),
+        ({"max_changed_share": 0.125, "max_failed": 0.05}, ["at most 12.5% of the ids compared change<", "at most 5% of the ids failed"]),
+        ({"max_failed": 3}, ["at most 3 ids failed, then the run stops"]),
+    ],
+)  # fmt: skip
+def test_gates_say_what_they_let_through(gates, words) -> None:
+    html = ps.Gates(**gates)._repr_html_()
+    assert [word for word in words if word not in html] == []
+
+
 def test_a_held_plan_says_so_before_it_is_pushed_and_nothing_is_written(sandbox, client, journal) -> None:
     plan = a_plan(client, gates=ps.Gates(max_ids=39))
     assert "held back The plan has 40 ids, at most 39" in repr(plan)

@@ -12,7 +12,7 @@ from pendosync.preview.conditions import Column
 from pendosync.preview.grid import Filter, Grid
 from pendosync.preview.pictures import choices_of, picture_of
 from pendosync.preview.view import Answer, Answering, View, read_module, read_style
-from pendosync.reports import duration, plan_html
+from pendosync.reports import duration
 from pendosync.selections import Selection
 from pendosync.wire import encode_records, steps_of
 
@@ -209,4 +209,4 @@ class PlanView(PlanPreview, View):
         )
 
     def _picture(self) -> str:
-        return plan_html(self.plan.summary, self.plan.changes.head(0), self.plan.fields)
+        return self.plan.summary._repr_html_()
