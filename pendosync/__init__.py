@@ -40,6 +40,7 @@ from pendosync.mapping import Mapping, Trait, load_mapping
 from pendosync.pacing import Pacing
 from pendosync.planning import plan_changes
 from pendosync.plans import Plan, build_curl, dry_run, load_plan
+from pendosync.preview import edit_mapping
 from pendosync.push import Run, attach_run, push, resume_push
 from pendosync.refresh import refresh_plan
 from pendosync.regions import Pace, Target
@@ -108,6 +109,7 @@ __all__ = [
     "diff_values",
     "drop_blocked",
     "dry_run",
+    "edit_mapping",
     "ensure_clean",
     "fetch_fields",
     "fetch_values",
