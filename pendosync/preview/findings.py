@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from pendosync.casts import cast_column, natural_type, raw_text
-from pendosync.checks import check_fields, check_ids
+from pendosync.checks import SAFE_INTEGER, check_fields, check_ids
 from pendosync.errors import MappingError, PendosyncError
 from pendosync.frames import DTYPES, FieldType, cell_text, field_names, type_of
 from pendosync.mapping import Mapping, Trait
@@ -179,12 +179,21 @@ def dtype_name(dtype: pl.DataType) -> str:
 
 
 def samples_of(source: pl.Series) -> tuple[str, ...]:
-    """Return up to three distinct values as text, found in a few hundred rows from all over the column."""
+    """Return the first three distinct values as text; of lists and structs, the first among a few hundred rows."""
     held = source.drop_nulls()
-    step = max(1, len(held) // _LOOKED_AT)
-    looked_at = pl.concat([held.head(_LOOKED_AT), held.gather_every(step)])
-    texts = dict.fromkeys(_texts_of(looked_at))
+    if _is_nested(held.dtype):
+        return _first_texts(held.head(_LOOKED_AT))
+    texts = _first_texts(held.head(_LOOKED_AT).unique(maintain_order=True))
+    return texts if len(texts) == _SAMPLES else _first_texts(held.unique(maintain_order=True).head(_SAMPLES))
+
+
+def _first_texts(values: pl.Series) -> tuple[str, ...]:
+    texts = dict.fromkeys(_texts_of(values))
     return tuple(cut(text) for text in list(texts)[:_SAMPLES])
+
+
+def _is_nested(dtype: pl.DataType) -> bool:
+    return dtype.is_nested() or isinstance(dtype, pl.Object)
 
 
 def cut(text: str, most: int = MOST_SAMPLE) -> str:
@@ -206,11 +215,20 @@ def _encoded(values: pl.DataFrame, names: Sequence[str] = ()) -> str:
         dtype = values.schema[name]
         if type_of(dtype) is None:
             continue
-        travels = pl.col(name).is_finite() if dtype == DTYPES["float"] else pl.col(name).is_not_null()
-        first = values.lazy().filter(travels).select(pl.col(name).alias("cell")).head(1).collect()
+        first = (
+            values.lazy().filter(_travels(name, dtype)).select(pl.col(name).alias("cell")).head(1).collect()
+        )
         if first.height:
             return cut(str(first.select(cell_text(pl.col("cell"), dtype, pl.lit(None, pl.String))).item()))
     return ""
+
+
+def _travels(name: str, dtype: pl.DataType) -> pl.Expr:
+    if dtype == DTYPES["float"]:
+        return pl.col(name).is_finite()
+    if dtype == DTYPES["integer"]:
+        return pl.col(name).is_between(-SAFE_INTEGER, SAFE_INTEGER)
+    return pl.col(name).is_not_null()
 
 
 def _with_few_that_break(sources: pl.DataFrame, trait: Trait, zone: str | None) -> tuple[pl.DataFrame, int]:

@@ -69,8 +69,8 @@ def creation_of(mapping: Mapping, finding: Finding) -> str:
     kinds = [_CREATED.get(str(one), "text") for one in finding.fields.values()]
     kind = kinds[0] if len(set(kinds)) == 1 else "text, number, date or boolean"
     return (
-        f"New: create it in Pendo first, as a {mapping.group} {mapping.kind} field of type {kind} (Settings → Data "
-        f"mappings). Until then the bulk write refuses any request that names it."
+        f"Create it in Pendo first, as a {mapping.group} {mapping.kind} field of type {kind} (Settings → Data mappings): "
+        f"the bulk write refuses a request that names a field it does not know."
     )
 
 

@@ -69,7 +69,7 @@ export function combobox(text, find, props = {}) {
       onclick: () => take(option),
     }, option.node)));
     const first = options.findIndex((option) => option.isFirst);
-    mark(first >= 0 ? first : options.findIndex((option) => !option.why));
+    mark(first >= 0 || !query ? first : options.findIndex((option) => !option.why));
     place();
   };
   const step = (by) => {

@@ -77,7 +77,7 @@ function drawHead(head, picture, code) {
   if (!head.firstChild) {
     const tags = [count(nRows, "row"), `→ ${visible(group)}`, route === "metadata" ? "" : `by ${route}`];
     head.append(h("span", { class: "ps-title" }, many), ...tags.filter(Boolean).map((text) => h("span", { class: "ps-tag" }, text)),
-      h("span", { class: "ps-push pm-counts", role: "status" }), code.copyButton, code.toggle);
+      h("span", { class: "ps-push pm-counts", role: "status" }), ...code.controls);
   }
   head.querySelector(".pm-counts").replaceChildren(
     `${count(counts.traits, "trait")} → ${count(counts.fields, "field")}`,
@@ -101,12 +101,11 @@ function zoneBar(choose) {
 
 function codePanel() {
   let language = "python", shown = null;
-  const text = h("pre", { class: "ps-code", tabindex: 0 }), note = h("span", { class: "ps-muted" });
-  const chips = [["python", "Python"], ["toml", "TOML"]].map(([name, label]) => h("button", {
-    type: "button", class: "ps-chip", "data-language": name, onclick: () => { language = name; draw(shown); },
-  }, label));
+  const text = h("pre", { class: "ps-code", tabindex: 0 });
+  const note = h("p", { class: "ps-muted pm-small", hidden: true });
   const copyButton = button("Copy as code", (event) => copy(shown[language], event.currentTarget));
-  const node = h("div", { class: "pm-code", hidden: true }, h("div", { class: "ps-bar" }, chips, note), text);
+  const languages = choice([["python", "Python"], ["toml", "TOML"]], language, (chosen) => { language = chosen; draw(shown); }, { "aria-label": "Language of the code" });
+  const node = h("div", { class: "pm-code", hidden: true }, note, text);
   const toggle = button("Show code", () => {
     node.hidden = !node.hidden;
     toggle.setAttribute("aria-expanded", String(!node.hidden));
@@ -114,14 +113,14 @@ function codePanel() {
   }, { "aria-expanded": "false" });
   const draw = (picture) => {
     shown = picture;
-    for (const chip of chips) chip.setAttribute("aria-pressed", String(chip.dataset.language === language));
     copyButton.disabled = !picture[language];
-    copyButton.title = picture[language] ? `${language === "python" ? "A cell of Python" : "A file of TOML"}` : picture.broken || picture.note;
+    copyButton.title = picture[language] ? "" : picture.broken || picture.note;
+    note.hidden = !picture.note;
     note.textContent = picture.note;
     text.textContent = picture[language].split("\n").map(visible).join("\n")
       || (picture.broken ? "There is no code until the mapping is mended." : "This mapping can’t be written as TOML.");
   };
-  return { node, copyButton, toggle, draw };
+  return { node, controls: [copyButton, languages, toggle], draw };
 }
 
 // A row
@@ -206,7 +205,7 @@ function choice(options, chosen, choose, props) {
 
 function typeOptions(row, types) {
   const own = row.natural || (row.type ? "" : row.becomes);
-  return [["", own ? `${own}, as it is` : "as it is"], ...types.map((name) => [name, name])];
+  return [["", own ? `${own} (own)` : "its own"], ...types.map((name) => [name, name])];
 }
 
 function nullTitle(row) {
