@@ -72,18 +72,22 @@ export function combobox(text, find, props = {}) {
     mark(first >= 0 || !query ? first : options.findIndex((option) => !option.why));
     place();
   };
+  const show = () => {
+    input.select();
+    fill("");
+  };
   const step = (by) => {
     for (let at = active + by; at >= 0 && at < options.length; at += by) if (!options[at].why) return mark(at);
     return undefined;
   };
   input.addEventListener("input", () => fill(input.value.trim()));
-  input.addEventListener("click", () => { if (!list) { input.select(); fill(""); } });
+  input.addEventListener("click", () => { if (!list) show(); });
   input.addEventListener("blur", giveUp);
   input.addEventListener("keydown", (event) => {
     const { key } = event;
     if (key === "ArrowDown" || key === "ArrowUp") {
       if (list) step(key === "ArrowDown" ? 1 : -1);
-      else fill("");
+      else show();
     } else if (key === "Enter" && list) take(options[active]);
     else if (key === "Escape" && list) giveUp();
     else return;
