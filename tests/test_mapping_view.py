@@ -466,6 +466,16 @@ def test_fields_that_cannot_be_written_say_why() -> None:
     assert "x" not in told
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [(["a", "b"], "text"), ([1, 2], "number"), ([True, False], "boolean"), ([NAIVE, NAIVE], "date")],
+)
+def test_a_new_field_says_what_to_create(values: list[Any], kind: str) -> None:
+    told = editor(["x"], known=fields(), x=values).picture()["rows"][0]["problems"][0]
+    assert told["short"] == "not in Pendo"
+    assert f"as a custom visitor field of type {kind} (Settings" in told["means"]
+
+
 def test_by_webhook_a_new_field_is_only_a_warning() -> None:
     mapping = ps.Mapping("visitor", "id", ["extra"], route="webhook", group="segmentio")
     edited = MappingEditor(pl.DataFrame({"id": ["a"], "extra": [1]}), mapping, fields())

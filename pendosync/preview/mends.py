@@ -66,7 +66,7 @@ def creation_of(mapping: Mapping, finding: Finding) -> str:
     """Return what must be done in Pendo before a new field can be filled."""
     if mapping.route == "webhook":
         return "New: Pendo makes the field when its first value arrives."
-    kinds = [_CREATED.get(str(one), "text") for one in finding.fields.values()]
+    kinds = [_CREATED.get(str(one or finding.natural), "text") for one in finding.fields.values()]
     kind = kinds[0] if len(set(kinds)) == 1 else "text, number, date or boolean"
     return (
         f"Create it in Pendo first, as a {mapping.group} {mapping.kind} field of type {kind} (Settings → Data mappings): "

@@ -161,6 +161,14 @@ def test_a_new_field_says_what_must_be_created_first(blank: Blank, view: Mapping
     )
 
 
+def test_without_fields_any_may_be_named(blank: Blank) -> None:
+    view = ps.edit_mapping(USERS, ps.Mapping("visitor", "user_id", ["plan"]))
+    box = field_box(show(blank, view), "plan")
+    box.fill("tier")
+    box.press("Enter")
+    wait_for(blank, view, "plan", ps.Trait("plan", field="tier"))
+
+
 def test_type_and_null_are_chosen_and_another_view_stays_in_step(
     blank: Blank, view: MappingView, shown: Locator
 ) -> None:

@@ -238,10 +238,11 @@ function newOption(query, told, set) {
 
 function fieldNode(one) {
   const name = one.name && one.name !== one.field ? value(one.name, { class: "ps-muted" }) : null;
+  const reason = one.whyNot ? h("span", { class: "ps-muted pm-small" }, visible(one.whyNot)) : null;
+  const tags = [one.type || "any", one.group].map((text) => h("span", { class: "ps-tag" }, visible(text)));
   return [
-    h("span", { class: "pm-option" }, value(one.field, { class: "pm-key" }), " ", name),
-    h("span", { class: "pm-option-end" }, h("span", { class: "ps-tag" }, one.type || "any"), " ", h("span", { class: "ps-tag" }, visible(one.group)),
-      one.whyNot ? h("span", { class: "ps-muted pm-small" }, ` ${visible(one.whyNot)}`) : null),
+    h("span", { class: "pm-option" }, value(one.field, { class: "pm-key" }), " ", name, reason),
+    h("span", { class: "pm-option-end" }, tags[0], " ", tags[1]),
   ];
 }
 
