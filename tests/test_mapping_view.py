@@ -186,11 +186,21 @@ def test_a_broken_rule_is_told_and_one_click_mends_it(
     if label is None:
         assert told["mends"] == []
         return
-    edited.change(0, next(mend["changes"] for mend in told["mends"] if mend["label"] == label))
+    edited.change(0, mends(edited)[label])
     if label == "leave out":
         assert "x" not in [trait.column for trait in edited.to_mapping().each_trait]
     else:
         assert rules(edited) == after
+
+
+def test_parts_of_a_struct_share_a_line_and_a_mend_stands_once() -> None:
+    edited = editor(["x"], known=fields(), x=[{"a": 1, "b": 2, "a b": 3}] * 2)
+    told = edited.picture()["rows"][0]["problems"]
+    assert [(one["rule"], one["parts"]) for one in told] == [
+        ("unknown_field", ["x_a", "x_b", "x_a b"]),
+        ("illegal_field_name", ["x_a b"]),
+    ]
+    assert [mend["label"] for one in told for mend in one["mends"]] == ["leave out"]
 
 
 def test_each_rule_of_a_check_has_words() -> None:

@@ -90,6 +90,7 @@ class Findings:
         self, table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, fields: pl.DataFrame | None
     ) -> None:
         self.columns = tuple(columns_in(table))
+        self._schema = table.collect_schema()
         self._table = table
         self._mapping = mapping
         self._fields = fields
@@ -109,8 +110,8 @@ class Findings:
         return self._known[trait, time_zone]
 
     def dtype_of(self, column: str) -> str:
-        """Return the type of a column, as polars names it, reading the schema only."""
-        return dtype_name(self._table.collect_schema()[column])
+        """Return the type of a column, as polars names it; the column need not have been read."""
+        return dtype_name(self._schema[column])
 
     def _find(self, trait: Trait, time_zone: str | None) -> Finding:
         one = dataclasses.replace(self._mapping, id=_ROW_ID, traits=[trait], time_zone=time_zone)

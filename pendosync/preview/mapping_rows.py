@@ -184,7 +184,7 @@ class MappingEditor:
             "natural": finding.natural or "",
             "encoded": finding.encoded,
             "null": line.null,
-            "problems": list(self._problems(look, _fields_of(others))),
+            "problems": self._problems(look, _fields_of(others)),
         }
 
     def _problems(self, look: _Look, taken: AbstractMapping[str, int]) -> list[Row]:
@@ -192,15 +192,15 @@ class MappingEditor:
             return [_error_row(look.finding.error)]
         clashing = [name for name in look.finding.fields if name in taken] if look.line.included else []
         told = [_clash_row(clashing)] if clashing else []
-        return told + [self._problem(problem, look, taken) for problem in look.finding.problems]
+        return _joined([*told, *(self._problem(problem, look, taken) for problem in look.finding.problems)])
 
     def _problem(self, problem: Problem, look: _Look, taken: AbstractMapping[str, int]) -> Row:
         short, means = words_of(problem)
         if problem.rule == "unknown_field":
             means = creation_of(self.draft.start, look.finding)
         mends = mends_of(problem, look.line, look.finding, schema=self.schema, taken=taken)
-        part = problem.field if problem.field not in ("", look.line.field) else ""
-        return _told(problem.blocks, short, means, mends, rule=problem.rule, part=part)
+        parts = [problem.field] if problem.field != look.line.field else []
+        return _told(problem.blocks, short, means, mends, rule=problem.rule, parts=parts)
 
     def _id_row(self) -> Row:
         ids = self.findings.ids
@@ -233,16 +233,28 @@ class MappingEditor:
 
 
 def _told(
-    blocks: bool, short: str, means: str, mends: Sequence[Mend], *, rule: str = "", part: str = ""
+    blocks: bool, short: str, means: str, mends: Sequence[Mend], *, rule: str = "", parts: Sequence[str] = ()
 ) -> Row:
     return {
         "rule": rule,
         "blocks": blocks,
         "short": short,
         "means": means,
-        "part": part,
+        "parts": list(parts),
         "mends": [asdict(mend) for mend in mends],
     }
+
+
+def _joined(told: Sequence[Row]) -> list[Row]:
+    """Return what is told of a trait with nothing twice: the parts of a struct share a line, a mend stands once."""
+    lines: dict[tuple[str, str, str], Row] = {}
+    labels: set[str] = set()
+    for one in told:
+        line = lines.setdefault((one["rule"], one["short"], one["means"]), {**one, "parts": [], "mends": []})
+        line["parts"] += one["parts"]
+        line["mends"] += [mend for mend in one["mends"] if mend["label"] not in labels]
+        labels.update(mend["label"] for mend in one["mends"])
+    return list(lines.values())
 
 
 def _error_row(error: str) -> Row:

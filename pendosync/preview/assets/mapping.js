@@ -65,7 +65,7 @@ function table(body) {
 }
 
 function section(name) {
-  const summary = h("summary", {}), content = h("div", { class: "pm-many" });
+  const summary = h("summary", {}), content = h("div", { class: "pm-many", role: "group", tabindex: 0 });
   return { node: h("details", { class: `pm-section pm-${name}`, hidden: true }, summary, content), summary, content };
 }
 
@@ -186,9 +186,15 @@ function checkNodes(row, mends) {
 function problemNode(problem, mends) {
   const [sign, kind] = problem.blocks ? ["✕", "ps-bad"] : ["△", "ps-warn"];
   return h("div", { class: "pm-problem" },
-    h("span", { class: kind }, `${sign} `, problem.part ? [value(problem.part), ": "] : null, visible(problem.short)), " ",
+    h("span", { class: kind }, `${sign} `, partsOf(problem.parts), visible(problem.short)), " ",
     mends.flatMap((mend) => [mend, " "]),
     h("div", { class: "ps-muted pm-small" }, visible(problem.means)));
+}
+
+function partsOf(parts) {
+  if (!parts?.length) return null;
+  const more = parts.length > 3 ? ` and ${count(parts.length - 3)} more` : "";
+  return [parts.slice(0, 3).flatMap((part, at) => [at ? ", " : null, value(part)]), more, ": "].flat();
 }
 
 function mendNodes(mend, key, set, chooseZone) {
@@ -252,6 +258,7 @@ function drawLeft({ node, summary, content }, picture, add) {
   const columns = picture.left_out;
   if (node.hidden) node.open = columns.length <= 12;
   node.hidden = !columns.length;
+  content.setAttribute("aria-label", "Columns left out");
   summary.textContent = `Left out: ${count(columns.length, "column")} of the table`;
   content.replaceChildren(...columns.map(({ column, dtype }) => h("span", { class: "pm-one" },
     cutText(column), h("span", { class: "ps-tag" }, dtype),
@@ -261,6 +268,7 @@ function drawLeft({ node, summary, content }, picture, add) {
 function drawUntouched({ node, summary, content }, picture) {
   const fields = picture.untouched;
   node.hidden = !fields.length;
+  content.setAttribute("aria-label", "Untouched fields");
   summary.textContent = `Untouched: ${count(fields.length, "field")} of Pendo that nothing here fills`;
   content.replaceChildren(...fields.map((one) => h("span", { class: "pm-one" },
     cutText(one.field), one.name && one.name !== one.field ? cutText(one.name, "ps-muted") : null,
