@@ -40,7 +40,7 @@ from pendosync.mapping import Mapping, Trait, load_mapping
 from pendosync.pacing import Pacing
 from pendosync.planning import plan_changes
 from pendosync.plans import Plan, build_curl, dry_run, load_plan
-from pendosync.preview import preview_plan
+from pendosync.preview import edit_mapping, preview_plan
 from pendosync.push import Run, attach_run, push, resume_push
 from pendosync.refresh import refresh_plan
 from pendosync.regions import Pace, Target
@@ -112,6 +112,7 @@ __all__ = [
     "diff_values",
     "drop_blocked",
     "dry_run",
+    "edit_mapping",
     "ensure_clean",
     "fetch_fields",
     "fetch_values",
