@@ -38,6 +38,14 @@ class MappingPart(Answering):
             return self._editor.to_mapping()
 
     @property
+    def is_whole(self) -> bool:
+        """Whether what stands there is a Mapping."""
+        try:
+            return self.mapping is not None
+        except MappingError:
+            return False
+
+    @property
     def code(self) -> MappingCode:
         """The Mapping as it stands, as Python and as TOML: `print(view.code)`, `view.code.toml`.
 

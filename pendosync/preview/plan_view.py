@@ -26,13 +26,14 @@ class PlanPreview(Answering):
 
     Attributes:
         plan: what is previewed.
+        version: grows with each gesture that moves the view or the choice.
     """
 
     def __init__(self, plan: Plan, start: Selection | None = None) -> None:
         self.plan = plan
         self._grid = Grid(plan, start)
         self._pictures: dict[str, dict[str, Any]] = {}
-        self._version = 0
+        self.version = 0
         Answering.__init__(self)
 
     @property
@@ -96,12 +97,12 @@ class PlanPreview(Answering):
     ) -> Answer:
         if do is not None:
             getattr(self, f"_do_{do['what']}")(**{name: one for name, one in do.items() if name != "what"})
-            self._version += 1
-            self.tell("moved", version=self._version)
+            self.version += 1
+            self.tell("moved", version=self.version)
         grid = self._grid
         start = max(0, min(start, grid.n_shown - 1))
         return {
-            "version": self._version,
+            "version": self.version,
             "start": start,
             "rows": grid.page(start, min(n, _MOST_ROWS), columns[:_MOST_COLUMNS]),
             **self._state(),

@@ -60,21 +60,26 @@ def read_style(*names: str) -> str:
 
 
 class Answering:
-    """What answers a page's questions. A subclass says which; where the answers go is `send`'s to know.
+    """What answers a page's questions; a subclass says which.
 
-    It is one class with the widget, where it is shown by itself, or a part of a larger one.
+    It is one class with the widget, where it is shown by itself; as a part of a larger widget it has an outlet.
+
+    Attributes:
+        outlet: where messages go, for a part.
     """
 
     def __init__(self) -> None:
         self._turn = RLock()  # callbacks run in whichever thread the kernel likes
+        self.outlet: Callable[[Answer], None] | None = None
 
     def _answers(self) -> Mapping[str, Callable[..., Answer | None]]:
         """Return what the page may ask: a name, and who answers. What it asks with comes as keywords."""
         raise NotImplementedError
 
-    def send(self, content: Any) -> None:
-        """Send a message to the page."""
-        raise NotImplementedError
+    def send(self, content: Answer) -> None:
+        """Send a message to the page, if there is one."""
+        if self.outlet is not None:
+            self.outlet(content)
 
     def tell(self, kind: str, **told: Any) -> None:
         """Tell each view of this widget in the page."""

@@ -92,6 +92,7 @@ export function open(model, el, label) {
     else if (notice.classList.contains("ps-waiting")) say("");
   };
   const onMessage = (message) => {
+    if (message.part) return undefined; // for a part of this widget
     if (message.tell) return heard.get(message.tell)?.(message);
     if (message.to !== me) return undefined;
     const question = asked.get(message.kind);
