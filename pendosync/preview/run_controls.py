@@ -6,6 +6,7 @@ place; so the output is a picture, and the view's module looks for the place tha
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -156,8 +157,8 @@ def _cut(text: str) -> str:
 
 def _code(run_id: str) -> str:
     """Return the code that gives the rejected rows, and the plan to mend and push them again."""
+    run, statuses = json.dumps(run_id), json.dumps(REJECTED)
     return (
-        f"outcomes = ps.read_outcomes(journal, {run_id!r})\n"
-        f'outcomes.filter(pl.col("status").is_in({list(REJECTED)}))\n'
-        f"ps.plan_rejected(journal, {run_id!r})"
+        f"rejected = ps.read_outcomes(journal, {run}).filter(pl.col(\"status\").is_in({statuses}))\n"
+        f"again = ps.plan_rejected(journal, {run})  # to be mended, and pushed once more"
     )

@@ -51,7 +51,7 @@ def pace_of(progress: Progress) -> Iterator[str]:
     if progress.state == "paused" or progress.is_over:
         return
     if progress.requests_per_s is not None:
-        of = "" if progress.allowed_per_s is None else f" of {progress.allowed_per_s:.3g}"
+        of = "" if progress.most_per_s is None else f" of {progress.most_per_s:.3g}"
         yield f"{_rate(progress.requests_per_s)}{of} requests/s"
     if progress.ids_per_s is not None:
         yield f"{_rate(progress.ids_per_s)} ids/s"

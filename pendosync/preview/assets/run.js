@@ -56,7 +56,7 @@ function draw(model) {
   const wait = h("div", { class: "ps-run-line ps-warn", hidden: true }), lowered = h("div", { class: "ps-run-line ps-warn", hidden: true });
   const ending = h("strong", { class: "ps-run-ending" });
   const rows = drawRows(ask);
-  const more = button("", () => more.setAttribute("aria-expanded", rows.toggle()), { "aria-expanded": "false", hidden: true });
+  const more = button("", () => { rows.toggle(); showEnd(); }, { hidden: true });
   const end = h("div", { class: "ps-bar", hidden: true }, ending, more);
   const note = h("div", { class: "ps-run-line" }), next = h("div", { class: "ps-run-line ps-muted" });
   const aloud = h("div", { class: "ps-unseen", "aria-live": "polite" });
@@ -146,7 +146,8 @@ function draw(model) {
     set(ending, `${sign} ${now.ending}`);
     ending.className = `ps-run-ending ps-${sign === "✓" ? "good" : sign === "✕" ? "bad" : "warn"}`;
     more.hidden = !now.rejected;
-    set(more, `Show the ${count(now.rejected, "rejected row")}`);
+    more.setAttribute("aria-expanded", String(!rows.node.hidden));
+    set(more, `${rows.node.hidden ? "Show" : "Hide"} the ${count(now.rejected, "rejected row")}`);
   }
 
   /** Hide the picture beneath. */
@@ -260,7 +261,6 @@ function drawRows(ask) {
     toggle() {
       node.hidden = !node.hidden;
       if (!node.hidden) ask("reasons", {}, show);
-      return String(!node.hidden);
     },
   };
 }
