@@ -35,6 +35,9 @@ STATUSES: Final[tuple[Status, ...]] = (
     "updated", "created", "accepted", "missing", "failed", "refused", "skipped", "unknown", "pending",
 )  # fmt: skip
 
+REJECTED: Final[tuple[Status, ...]] = ("missing", "failed", "refused")
+"""The outcomes of ids that may be mended and pushed again."""
+
 DTYPES: Final[AbstractMapping[FieldType, pl.DataType]] = {
     "text": pl.String(),
     "boolean": pl.Boolean(),
@@ -125,6 +128,9 @@ class Progress:
     `requests` counts first tries and retries; `batches_done` those batches whose ids have an outcome. `ids_per_s` is
     the pace of the last half minute, `left_s` the seconds still to expect and `left_range_s` the least and the most
     (about 95 %); each is None where nothing can be said yet. `held` says, in words, how Pendo slows the run down.
+    `requests_per_s` are the requests started in the last seconds by this run, `allowed_per_s` those that may start now
+    and `most_per_s` those that the set pace allows, by all who share it; None is unlimited, or not known here.
+    `waits_s` are the seconds for which Pendo still holds everything back.
     """
 
     run_id: str
@@ -141,6 +147,20 @@ class Progress:
     ids_per_s: float | None = None
     left_range_s: tuple[float, float] | None = None
     held: str = ""
+    requests_per_s: float | None = None
+    allowed_per_s: float | None = None
+    most_per_s: float | None = None
+    waits_s: float = 0.0
+
+    @property
+    def n_known(self) -> int:
+        """How many ids have an outcome."""
+        return sum(n for status, n in self.counts.items() if status != "pending")
+
+    @property
+    def n_rejected(self) -> int:
+        """How many ids may be mended and pushed again."""
+        return sum(self.counts.get(status, 0) for status in REJECTED)
 
     @property
     def is_over(self) -> bool:

@@ -9,13 +9,14 @@ from typing import Final
 _WINDOW_S: Final = 30.0
 """The rate is that of the last so many seconds."""
 
+_STARTS_S: Final = 5.0
 _MOST: Final = 200
 _ENOUGH: Final = 3
 """So many intervals are needed before a spread is told."""
 
 
 class Meter:
-    """Notes when batches are done.
+    """Notes when batches are done; it may be asked from any thread.
 
     Example:
         >>> meter = Meter(0.0)
@@ -40,7 +41,7 @@ class Meter:
 
     def ids_per_s(self, now: float) -> float | None:
         """Return the ids a second of the last half minute, or None where nothing was done in it."""
-        recent = [(took, n) for at, took, n in self._done if at > now - _WINDOW_S]
+        recent = [(took, n) for at, took, n in tuple(self._done) if at > now - _WINDOW_S]
         took = sum(took for took, _ in recent) + (max(0.0, now - self._last) if recent else 0.0)
         return sum(n for _, n in recent) / took if took > 0 else None
 
@@ -50,7 +51,7 @@ class Meter:
         None where too few are done to tell. The spread is that of a sum of intervals as irregular as those seen, the
         uncertainty of their mean included.
         """
-        took = [took for _, took, _ in self._done]
+        took = [took for _, took, _ in tuple(self._done)]
         if len(took) < _ENOUGH:
             return None
         mean = sum(took) / len(took)
@@ -58,3 +59,34 @@ class Meter:
         spread = 2 * math.sqrt(variance * n_batches * (1 + n_batches / len(took)))
         expected = mean * n_batches
         return expected, max(0.0, expected - spread), expected + spread
+
+
+class Starts:
+    """Notes when requests start, and tells how many do in a second; it may be asked from any thread.
+
+    Example:
+        >>> starts = Starts()
+        >>> for tenth in range(21):
+        ...     starts.note(tenth / 10)
+        >>> starts.per_s(2.0), starts.per_s(6.0), starts.per_s(60.0)
+        (10.0, 2.0, 0.0)
+    """
+
+    def __init__(self) -> None:
+        self._first: float | None = None
+        self._recent: deque[float] = deque()
+
+    def note(self, now: float) -> None:
+        """Say that one starts at *now*, in seconds of a monotonic clock."""
+        self._first = now if self._first is None else self._first
+        self._recent.append(now)
+        while self._recent[0] <= now - _STARTS_S:
+            self._recent.popleft()
+
+    def per_s(self, now: float) -> float | None:
+        """Return the starts a second of the last five seconds, or None where they began less than a second ago."""
+        since_s = 0.0 if self._first is None else now - self._first
+        if since_s < 1:
+            return None
+        n = sum(at > now - _STARTS_S for at in tuple(self._recent))
+        return n / _STARTS_S if since_s >= _STARTS_S else (n - 1) / since_s

@@ -25,6 +25,7 @@ from pendosync.errors import (
 from pendosync.frames import Progress, RunStateName
 from pendosync.journal import Journal, derive_outcomes
 from pendosync.lookback import Lookback
+from pendosync.meter import Starts
 from pendosync.plans import Plan
 from pendosync.remaining import Remaining
 from pendosync.remote import ensure_write_access
@@ -79,6 +80,7 @@ class Pusher:
         self._tally = Tally(plan, remaining)
         self._size = RequestSize(plan.shape.ids_per_request)
         self._requests = 0
+        self._starts = Starts()
         self._state: RunStateName = "preparing"
         self._note = ""
         self._turns = Turns()
@@ -97,6 +99,7 @@ class Pusher:
         now = self._ended_s or time.monotonic()
         is_over = self._ended_s is not None
         left_s, left_range_s = (None, None) if is_over else self._tally.left_s(self._pace)
+        pacing = self._client.pacing(self._host)
         return Progress(
             run_id=self._record.run_id,
             title=self.plan.title,
@@ -111,7 +114,11 @@ class Pusher:
             note=self._note,
             ids_per_s=None if is_over else self._tally.meter.ids_per_s(now),
             left_range_s=left_range_s,
-            held="" if is_over else self._client.pacing(self._host).note,
+            held="" if is_over else pacing.note,
+            requests_per_s=None if is_over else self._starts.per_s(now),
+            allowed_per_s=pacing.per_second,
+            most_per_s=pacing.max_per_second,
+            waits_s=0.0 if is_over else pacing.pause_s,
         )
 
     def cancel(self) -> None:
@@ -347,6 +354,7 @@ class Pusher:
         if self._is_cancelled or (self.error and number == 1):
             raise StoppedError
         self._requests += 1
+        self._starts.note(time.monotonic())
 
     def _cut(self, number: int, first_row: int, n_rows: int) -> Batch:
         """Return a request of these rows alone, each record as the same bytes."""

@@ -10,6 +10,7 @@ from pendosync.checks import check_values, drop_blocked, row_problems
 from pendosync.comparison import is_change, rebase_changes
 from pendosync.errors import FrameError, MappingError, PlanError, counted, listed, nearest
 from pendosync.frames import (
+    REJECTED,
     VALUES,
     change_fields,
     ensure_frame,
@@ -22,9 +23,6 @@ from pendosync.journal import Journal, derive_outcomes, read_plan
 from pendosync.mapping import Mapping
 from pendosync.planning import plan_again
 from pendosync.plans import Plan
-
-REJECTED: Final = ("failed", "missing", "refused")
-"""The outcomes of ids that may be mended and pushed again."""
 
 _MENDED: Final = "\0mended "
 _IS_MENDED: Final = "\0is mended "

@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
+import functools
 import sys
 import threading
 import time
@@ -17,7 +18,7 @@ import polars as pl
 from pendosync.client import Client
 from pendosync.errors import PendosyncError, PushError, StalePlanError, counted
 from pendosync.frames import OUTCOMES, Progress
-from pendosync.journal import Journal, derive_outcomes, read_state
+from pendosync.journal import Journal, derive_outcomes, read_outcomes, read_state
 from pendosync.plans import Plan
 from pendosync.pusher import Pusher
 from pendosync.runfile import now_ms
@@ -119,6 +120,8 @@ class Elsewhere:
             elapsed_s=max(0, ended_at - told.started_at) / 1000,  # clocks may be set back
             left_s=left if told.state == "running" else None,
             note=told.note or (_INTERRUPTED if told.state == "interrupted" else ""),
+            allowed_per_s=self._plan.pace.max_per_second,
+            most_per_s=self._plan.pace.max_per_second,
         )
 
     @property
@@ -287,9 +290,13 @@ def start_run(pusher: Pusher, client: Client, journal: Journal, run_id: str, *, 
 
 def show_run(run: Run) -> Callable[[Progress], None]:
     """Show *run* as it goes, in a notebook below the cell, elsewhere as lines on stderr; return what redraws it."""
-    from pendosync.preview.run_view import open_run_view
+    from pendosync.preview.run_view import Deeds, open_run_view
 
-    run._show = open_run_view(run.progress)
+    outcomes = functools.partial(read_outcomes, run._journal, run.id)
+    is_here = isinstance(run._way, Here)
+    run._show = open_run_view(
+        run.progress, Deeds(run._way.pause, run._way.proceed, run._way.cancel, outcomes, is_here)
+    )
     return run._show
 
 

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
+from dataclasses import dataclass
 from html import escape
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pendosync.errors import counted
-from pendosync.frames import STATUSES, Progress
-from pendosync.reports import BOX, MUTED, duration
+import polars as pl
+
+from pendosync.frames import Progress
+from pendosync.preview.run_words import (
+    batches_of,
+    ending_of,
+    heading_of,
+    hint_of,
+    left_of,
+    lowered_of,
+    ordered,
+    pace_of,
+    run_line,
+    state_of,
+    wait_of,
+)
+from pendosync.reports import BOX, MUTED
+
+if TYPE_CHECKING:
+    from pendosync.preview.run_controls import RunControls
+
+__all__ = ["Deeds", "open_run_view", "run_html", "run_line", "show_once"]
 
 # Seen on white and on black alike (3:1 or more), and kept where a theme's own colours are not known.
 _COLOURS: Final = {
@@ -26,26 +46,41 @@ _COLOURS: Final = {
     "refused": "#c27803",
 }
 _OTHER: Final = "#8b949e"
-_GOOD: Final = {"updated", "created", "accepted"}
-_CALLED: Final = {
-    "done": "Pushed",
-    "paused": "Push paused:",
-    "cancelled": "Push cancelled:",
-    "stopped": "Push stopped:",
-    "interrupted": "Push interrupted:",
-}
 _LINE_EVERY_S: Final = 2.0
+_PICTURE_EVERY_S: Final = 0.1
+_HOPED_EVERY_S: Final = 1.0
+_BESIDE_EVERY_S: Final = 5.0
+"""How often the picture is drawn: where it is all there is; where a live view may be; where one lies over it."""
+
 _ROW: Final = "display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 16px"
 
 
-def open_run_view(progress: Progress) -> Callable[[Progress], None]:
+@dataclass(frozen=True, slots=True)
+class Deeds:
+    """What a run's view may ask of the run, from any thread; each but `outcomes` returns at once.
+
+    Attributes:
+        pause, proceed, cancel: as the run's own.
+        outcomes: returns OUTCOMES; it holds the run's plan no longer than it takes.
+        is_here: whether this process pushes, so that interrupting a wait for the run stops it.
+    """
+
+    pause: Callable[[], None]
+    proceed: Callable[[], None]
+    cancel: Callable[[], None]
+    outcomes: Callable[[], pl.DataFrame]
+    is_here: bool
+
+
+def open_run_view(progress: Progress, deeds: Deeds) -> Callable[[Progress], None]:
     """Show a run, and return what to call, from any thread, when it has moved.
 
     In a notebook it is one output that is redrawn, and that stays as it last was when the notebook is read without
-    a kernel. Elsewhere it is a line on stderr at the start, every two seconds, and at the end.
+    a kernel; in a page that can, a live view with its buttons lies over it. Elsewhere it is a line on stderr at the
+    start, every two seconds, and at the end.
     """
     shell = _kernel_shell()
-    return _NotebookView(progress, shell) if shell is not None else _open_in_terminal()
+    return _NotebookView(progress, deeds, shell) if shell is not None else _open_in_terminal()
 
 
 def show_once(progress: Progress, view: Callable[[Progress], None] | None = None) -> None:
@@ -66,65 +101,98 @@ def show_once(progress: Progress, view: Callable[[Progress], None] | None = None
         display(_bundle(progress), raw=True)
 
 
-def run_line(progress: Progress) -> str:
-    """Return a run in one line.
+def run_html(progress: Progress, mark: str = "") -> str:
+    """Return a run as HTML that needs no script and no theme: a bar, the counts, the time.
 
-    Example:
-        >>> run_line(Progress("r", "3 visitors → custom", "done", 3, 1, 1, 1, {"updated": 3}, 0.5))
-        '3 visitors → custom: done in under a second; 3 updated; 1 request'
+    Args:
+        progress: where it stands.
+        mark: where a live view finds its place, if there is one.
     """
-    counts = ", ".join(_each_count(progress.counts)) or "nothing yet"
-    note = f"; {progress.note}" if progress.note else ""
-    return f"{progress.title}: {_state(progress)}; {counts}; {counted(progress.requests, 'request')}{note}"
-
-
-def run_html(progress: Progress) -> str:
-    """Return a run as HTML that needs no script and no theme: a bar, the counts, the time."""
-    known = sum(progress.counts.values())
-    left = progress.n_ids - known
-    counts = [_count_html(name, n) for name, n in _ordered(progress.counts)]
-    counts += [_count_html("pending" if progress.is_over else "to go", left)] if left else []
-    facts = (
-        f"{_state(progress)} · {progress.batches_done:,} of {counted(progress.n_batches, 'batch', 'batches')} "
-        f"in {counted(progress.requests, 'request')}"
-    )
-    below = f"<div>{escape(progress.note)}</div>" if progress.note else ""
-    below += f"<div style='{MUTED}'>{escape(hint)}</div>" if (hint := _hint(progress)) else ""
-    return (
+    left = left_of(progress)
+    counts = [_count_html(name, n) for name, n in [*ordered(progress.counts), *([left] if left else [])]]
+    facts = " · ".join([state_of(progress), *pace_of(progress), batches_of(progress)])
+    below = [
+        text for text in (wait_of(progress), lowered_of(progress), ending_of(progress), progress.note) if text
+    ]
+    told = "".join(f"<div>{escape(text)}</div>" for text in below)
+    told += f"<div style='{MUTED}'>{escape(hint)}</div>" if (hint := hint_of(progress)) else ""
+    picture = (
         f"<div style='{BOX}'>"
-        f"<div style='{_ROW}'><b>{_CALLED.get(progress.state, 'Pushing')} {escape(progress.title)}</b>"
-        f"<span style='{MUTED}'>run {escape(progress.run_id)}</span></div>{_bar_html(progress, known)}"
+        f"<div style='{_ROW}'><b>{heading_of(progress)} {escape(progress.title)}</b>"
+        f"<span style='{MUTED}'>run {escape(progress.run_id)}</span></div>{_bar_html(progress)}"
         f"<div style='{_ROW}'><span>{' '.join(counts)}</span><span style='{MUTED}'>{escape(facts)}</span></div>"
-        f"{below}</div>"
+        f"{told}</div>"
     )
+    return f"<div data-pendosync-run='{mark}'>{picture}</div>" if mark else picture
 
 
 class _NotebookView:
-    """One output, or several of one run, that are redrawn together."""
+    """One output, or several of one run, that are redrawn together, and the live view over them."""
 
-    def __init__(self, progress: Progress, shell: Any) -> None:
+    def __init__(self, progress: Progress, deeds: Deeds, shell: Any) -> None:
         from IPython.display import DisplayHandle
 
         self._shell = shell
         self._cell = shell.execution_count
         self._handle = DisplayHandle()
-        self._shown = _bundle(progress)
+        self._controls = _open_controls(progress, deeds) if _is_for_a_page(shell) else None
+        self._shown = self._picture(progress)
+        self._state, self._drawn_s = progress.state, time.monotonic()
         self._lock = Lock()
         self._handle.display(self._shown, raw=True)
 
     def __call__(self, progress: Progress) -> None:
-        now = _bundle(progress)
-        with self._lock, suppress(Exception):  # a picture that can't be drawn stops no run
-            if now != self._shown:
-                self._shown = now
-                # In an empty context the update belongs to the cell that runs now, not to the one that pushed:
-                # nbclient drops what belongs to a cell that has ended.
-                Context().run(self._handle.update, now, raw=True)
+        with self._lock:
+            if self._controls is not None:
+                with suppress(Exception):
+                    self._controls.show(progress)
+            with suppress(Exception):  # a picture that can't be drawn stops no run
+                if self._is_due(progress):
+                    self._draw(progress)
 
     def show_again(self) -> None:
         with self._lock:
             if self._shell.execution_count != self._cell:
                 self._handle.display(self._shown, raw=True)
+
+    def _is_due(self, progress: Progress) -> bool:
+        every_s = _PICTURE_EVERY_S
+        if self._controls is not None:
+            every_s = _BESIDE_EVERY_S if self._controls.is_seen else _HOPED_EVERY_S
+        is_moved = progress.state != self._state or progress.is_over
+        return is_moved or time.monotonic() - self._drawn_s >= every_s
+
+    def _draw(self, progress: Progress) -> None:
+        self._state, self._drawn_s = progress.state, time.monotonic()
+        now = self._picture(progress)
+        if now != self._shown:
+            self._shown = now
+            # In an empty context the update belongs to the cell that runs now, not to the one that pushed: nbclient
+            # drops what belongs to a cell that has ended.
+            Context().run(self._handle.update, now, raw=True)
+
+    def _picture(self, progress: Progress) -> dict[str, str]:
+        return _bundle(progress, self._controls.mark if self._controls is not None else "")
+
+
+def _open_controls(progress: Progress, deeds: Deeds) -> RunControls | None:
+    """Return the live view's kernel side, or None where it can't be: the picture does without."""
+    with suppress(Exception):
+        from pendosync.preview.run_controls import RunControls
+
+        return RunControls(progress, deeds)
+    return None
+
+
+def _is_for_a_page(shell: Any) -> bool:
+    """Whether the cell that runs was sent by a page that somebody looks at.
+
+    Such a page names its cells. What executes notebooks unseen does not, and would keep each widget's module in the
+    notebook's metadata.
+    """
+    with suppress(Exception):
+        return "cellId" in shell.parent_header["metadata"]
+    return False
 
 
 def _open_in_terminal() -> Callable[[Progress], None]:
@@ -139,68 +207,18 @@ def _open_in_terminal() -> Callable[[Progress], None]:
     return update
 
 
-def _bundle(progress: Progress) -> dict[str, str]:
-    return {"text/html": run_html(progress), "text/plain": run_line(progress)}
+def _bundle(progress: Progress, mark: str = "") -> dict[str, str]:
+    return {"text/html": run_html(progress, mark), "text/plain": run_line(progress)}
 
 
-def _state(progress: Progress) -> str:
-    took = duration(progress.elapsed_s)
-    if progress.is_over:
-        return f"{progress.state} {'in' if progress.state == 'done' else 'after'} {took}"
-    return ", ".join([f"{progress.state}, {took} so far", *_pace(progress)])
-
-
-def _pace(progress: Progress) -> Iterator[str]:
-    """Yield how fast it goes and how long it may take; nothing while it rests."""
-    if progress.held:
-        yield progress.held
-    if progress.state == "paused":
-        return
-    if progress.ids_per_s is not None:
-        yield f"{_rate(progress.ids_per_s)} ids/s"
-    if progress.left_s is not None:
-        about = "about " if progress.left_s >= 1 else ""
-        yield f"{about}{duration(progress.left_s)} left{_spread(progress)}"
-
-
-def _rate(per_s: float) -> str:
-    return f"{per_s:,.0f}" if per_s >= 10 else f"{per_s:.1f}"
-
-
-def _spread(progress: Progress) -> str:
-    """Return the range to expect, where it says more than the number alone."""
-    if progress.left_range_s is None:
-        return ""
-    low, high = map(duration, progress.left_range_s)
-    return "" if low == high or progress.left_range_s[1] < 2 else f" ({low} to {high})"
-
-
-def _hint(progress: Progress) -> str:
-    if progress.state == "paused":
-        return "run.proceed() goes on; run.cancel() stops the run cleanly."
-    if not progress.is_over:
-        return "run.pause() lets it rest, run.cancel() stops it cleanly; so does interrupting (■) a cell that waits for it."
-    if progress.state != "done":
-        return f"resume_push(journal, {progress.run_id!r}, client=client) goes on; run.outcomes says what became of each id."
-    return "run.outcomes says what became of each id, and why." if progress.counts.keys() - _GOOD else ""
-
-
-def _each_count(counts: Mapping[str, int]) -> list[str]:
-    return [f"{n:,} {name}" for name, n in _ordered(counts)]
-
-
-def _ordered(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return [(name, counts[name]) for name in STATUSES if counts.get(name)]
-
-
-def _bar_html(progress: Progress, known: int) -> str:
+def _bar_html(progress: Progress) -> str:
     parts = "".join(
         f"<div title='{n:,} {name}' style='width:{100 * n / progress.n_ids:.4g}%;background:{_colour(name)}'></div>"
-        for name, n in _ordered(progress.counts)
+        for name, n in ordered(progress.counts)
     )
     return (
         f"<div role='progressbar' aria-label='ids with an outcome' aria-valuemin='0' "
-        f"aria-valuemax='{progress.n_ids}' aria-valuenow='{known}' style='display:flex;height:8px;border-radius:4px;"
+        f"aria-valuemax='{progress.n_ids}' aria-valuenow='{progress.n_known}' style='display:flex;height:8px;border-radius:4px;"
         f"overflow:hidden;gap:1px;margin:6px 0;background:rgba(128,128,128,.3)'>{parts}</div>"
     )
 

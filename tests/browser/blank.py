@@ -24,13 +24,14 @@ Theme = Literal["light", "dark"]
 THEMES = Path(sys.prefix) / "share/jupyter/lab/themes/@jupyterlab"
 BASE = """<!doctype html><html lang="en"><title>A widget</title><meta charset="utf-8">
 <body data-jp-theme-light="{light}" style="margin:0;padding:16px;background:var(--jp-layout-color0)"><main></main></body></html>"""
-MODEL = """() => {
+MODEL = """state => {
     const hearers = [];
     window.deliver = messages => messages.forEach(one => [...hearers].forEach(hear => hear(one, [])));
     window.model = {
+        get: name => state[name],
         send: message => { window.kernel(message).then(deliver); },
         on: (name, hear) => { if (name === 'msg:custom') hearers.push(hear); },
-        off: (name, hear) => { hearers.splice(hearers.indexOf(hear), 1); },
+        off: (name, hear) => { if (name === 'msg:custom') hearers.splice(hearers.indexOf(hear), 1); },
     };
 }"""
 MOUNT = """async source => {
@@ -40,6 +41,11 @@ MOUNT = """async source => {
     document.querySelector('main').append(el);
     window.unmount = widget.render({model, el});
     el.dataset.mounted = 'yes';
+}"""
+
+START = """async source => {
+    const url = URL.createObjectURL(new Blob([source], {type: 'text/javascript'}));
+    window.unmount = (await import(url)).default.initialize({model});
 }"""
 
 
@@ -75,13 +81,29 @@ class Blank:
 
     def show(self, view: View, *, theme: Theme = "light", width: int = 1160, height: int = 900) -> Locator:
         """Show *view*, and return its root once it is there."""
+        self._open(view, theme, width, height)
+        return self.show_again(view)
+
+    def show_over(
+        self, view: View, html: str, *, theme: Theme = "light", width: int = 1160, height: int = 900
+    ) -> Locator:
+        """Show *html*, and start *view*, which is no output of its own but finds its place in it; return its root."""
+        self._open(view, theme, width, height)
+        self.picture(html)
+        self.page.evaluate(START, view._esm)
+        return self.page.locator("main .ps")
+
+    def picture(self, html: str) -> None:
+        """Draw *html* in place of what the page holds."""
+        self.page.locator("main").evaluate("(node, html) => { node.innerHTML = html; }", html)
+
+    def _open(self, view: View, theme: Theme, width: int, height: int) -> None:
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.set_content(BASE.format(light=str(theme == "light").lower()))
         self.page.add_style_tag(content=theme_css(theme))
         self.page.add_style_tag(content=view._css)
         view.comm = self.comm
-        self.page.evaluate(MODEL)
-        return self.show_again(view)
+        self.page.evaluate(MODEL, view.get_state())
 
     def show_again(self, view: View) -> Locator:
         """Show *view* once more in the same page, and return the root of the new one."""

@@ -76,17 +76,17 @@ CONTRASTS = """view => {
 
 
 @pytest.fixture(scope="module")
-def _opened(lab: Lab) -> Notebook:
-    notebook = lab.open_notebook("runs.ipynb")
+def _opened(_lab: Lab) -> Notebook:
+    notebook = _lab.open_notebook("runs.ipynb")
     notebook.tell(OPEN)
     return notebook
 
 
 @pytest.fixture
-def notebook(_opened: Notebook) -> Iterator[Notebook]:
+def notebook(_opened: Notebook, lab: Lab) -> Iterator[Notebook]:
     """An empty notebook whose kernel holds a plan of 160 ids in 80 requests."""
     _opened.clear()
-    _opened.lab.page.evaluate(WATCH)
+    lab.page.evaluate(WATCH)
     _opened.tell(f"run = sandbox.reset()\n{PLAN}")
     yield _opened
     _opened.tell("sandbox.behave()\nif run: run.cancel()")

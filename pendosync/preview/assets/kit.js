@@ -1,6 +1,8 @@
 // What each widget here stands on: elements made of text and never of markup, and questions to the kernel.
 
 const QUIET_MS = 1500;
+const WAITING = "The kernel has not answered yet. While a cell runs, it answers when the cell has ended.";
+const LOST = "The kernel is gone, and what it held with it. Run the cell again to go on.";
 const HIDDEN = /(?! )[\p{C}\p{Z}]/gu;
 
 /** Return an element. `on…` are listeners, `class`, `aria-…` and the like attributes; children are nodes or texts. */
@@ -73,8 +75,10 @@ function copyByHand(text) {
  * `failed`, a fourth argument, where the kernel says why it can't.
  * `hear(kind, then)` calls `then` with what the kernel tells all views. While the kernel does not answer, the root
  * says so; when it is gone, it says that, and is not to be clicked any more.
+ *
+ * `words` may say `waiting` and `lost` otherwise, and after how many milliseconds it is `quiet` for too long.
  */
-export function open(model, el, label) {
+export function open(model, el, label, words = {}) {
   const notice = h("div", { class: "ps-notice", role: "status", hidden: true });
   const root = h("section", { class: "ps", "aria-label": label }, notice);
   const me = Math.random().toString(36).slice(2);
@@ -88,7 +92,7 @@ export function open(model, el, label) {
   const settle = () => {
     clearTimeout(timer);
     timer = null;
-    if (asked.size) timer = setTimeout(() => say("The kernel has not answered yet. While a cell runs, it answers when the cell has ended.", "ps-waiting"), QUIET_MS);
+    if (asked.size) timer = setTimeout(() => say(words.waiting ?? WAITING, "ps-waiting"), words.quiet ?? QUIET_MS);
     else if (notice.classList.contains("ps-waiting")) say("");
   };
   const onMessage = (message) => {
@@ -109,7 +113,7 @@ export function open(model, el, label) {
     root.classList.toggle("ps-gone", isGone);
     if (!isGone) return;
     clearTimeout(timer);
-    say("The kernel is gone, and what it held with it. Run the cell again to go on.", "ps-lost");
+    say(words.lost ?? LOST, "ps-lost");
   };
   const onKey = (event) => { // JupyterLab's own keys rest while one of ours has the focus: D, D deletes a cell there
     if (!root.contains(event.target)) return;
