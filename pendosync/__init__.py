@@ -58,6 +58,7 @@ from pendosync.tables import load_table
 from pendosync.undo import plan_undo
 from pendosync.values import check_mapping, map_traits
 from pendosync.verify import verify_run
+from pendosync.workbench import workbench
 
 __version__ = _version("pendosync")
 
@@ -137,4 +138,5 @@ __all__ = [
     "resume_push",
     "suggest_mapping",
     "verify_run",
+    "workbench",
 ]

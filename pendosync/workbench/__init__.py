@@ -50,7 +50,8 @@ def workbench(
         MappingError: no table, two mappings of a kind, or none can be suggested.
         RemoteError: the fields can't be read.
     """
-    tables = {kind: table for kind, table in (("visitor", users), ("account", accounts)) if table is not None}
+    both: dict[Kind, pl.DataFrame | pl.LazyFrame | None] = {"visitor": users, "account": accounts}
+    tables = {kind: table for kind, table in both.items() if table is not None}
     given = {mapping.kind: mapping for mapping in mappings}
     if not tables or len(given) < len(mappings) or given.keys() - tables.keys():
         raise MappingError(

@@ -18,7 +18,7 @@ from pendosync.plans import Plan, build_curl
 from pendosync.preview.view import Answer, Answering, View, read_module, read_style
 from pendosync.push import Run, push
 from pendosync.reports import duration, size
-from pendosync.runs import show_in
+from pendosync.runs import show_in_place
 from pendosync.selections import Selection
 from pendosync.workbench.code import push_code
 from pendosync.workbench.desk import Desk
@@ -103,11 +103,9 @@ class Workbench(View):
             part.hear(question)
 
     def _part(self, name: str) -> Answering | None:
-        tab, _, kind = name.partition(" ")
-        desk = self._desks.get(kind)  # type: ignore[call-overload]
-        if desk is None:
-            return None
-        return desk.editor if tab == "map" else desk.preview
+        parts = {f"map {kind}": desk.editor for kind, desk in self._desks.items()}
+        previews = {f"changes {kind}": desk.preview for kind, desk in self._desks.items()}
+        return {**parts, **previews}.get(name)
 
     def _attach(self, part: Answering, name: str) -> None:
         part.outlet = lambda content: self.send({**content, "part": name})
@@ -171,7 +169,9 @@ class Workbench(View):
             self._ensure_whole(desk)
             self._compares[kind] = time.monotonic()
             self._errors.pop(kind, None)
-            threading.Thread(target=self._read, args=(kind, desk), name="pendosync-compare", daemon=True).start()
+            threading.Thread(
+                target=self._read, args=(kind, desk), name="pendosync-compare", daemon=True
+            ).start()
         return self._state()
 
     def _ensure_whole(self, desk: Desk) -> None:
@@ -236,7 +236,7 @@ class Workbench(View):
         }  # fmt: skip
 
     def _typed(self, chosen: Plan) -> str:
-        return f"{len(chosen)} {chosen.target.region or chosen.target.api_url}"
+        return f"{len(chosen)} {chosen.target.region}"
 
     def _lift(self, gate: str, on: bool) -> Answer:
         desk = self.desk
@@ -267,5 +267,5 @@ class Workbench(View):
                 f"The run {self.run.id} is under way. Expected one push at a time. Hint: wait for it, or cancel it."
             )
         self.run = push(chosen, client=self._client, journal=self._journal, show=False)
-        self._run_mark = show_in(self.run)
+        self._run_mark = show_in_place(self.run)
         return self._state()

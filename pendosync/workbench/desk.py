@@ -142,10 +142,13 @@ class Desk:
         problems, n_rows = self.check()
         found = problems.group_by("rule", maintain_order=True).agg(
             severity=pl.col("severity").first(),
-            n=pl.when(pl.col("row").is_null().any()).then(pl.col("n_rows").max()).otherwise(pl.col("row").n_unique()),
+            n=pl.when(pl.col("row").is_null().any())
+            .then(pl.col("n_rows").max())
+            .otherwise(pl.col("row").n_unique()),
             fields=pl.col("field").drop_nulls().unique(maintain_order=True),
             is_column=pl.col("row").is_null().any(),
         )
         return [
-            {**line, "meaning": RULES[line["rule"]].meaning, "of": n_rows} for line in found.iter_rows(named=True)
+            {**line, "meaning": RULES[line["rule"]].meaning, "of": n_rows}
+            for line in found.iter_rows(named=True)
         ]
