@@ -81,7 +81,7 @@ def creations_of(mapping: Mapping, n_new: int) -> str:
     )
     return (
         f"{told} first, in the group {mapping.group} of {mapping.kind}s (Settings → Data mappings). The bulk write "
-        f"refuses a whole request that names a field it does not know, so values for it are dropped until then."
+        f"refuses a whole request that names a field it does not know, so their values are dropped until then."
     )
 
 
