@@ -481,9 +481,19 @@ def test_fields_that_cannot_be_written_say_why() -> None:
     [(["a", "b"], "text"), ([1, 2], "number"), ([True, False], "boolean"), ([NAIVE, NAIVE], "date")],
 )
 def test_a_new_field_says_what_to_create(values: list[Any], kind: str) -> None:
-    told = editor(["x"], known=fields(), x=values).picture()["rows"][0]["problems"][0]
+    picture = editor(["x", "plan"], known=fields(), x=values, plan=["a", "b"]).picture()
+    told = picture["rows"][0]["problems"][0]
     assert told["short"] == "not in Pendo"
-    assert f"as a custom visitor field of type {kind} (Settings" in told["means"]
+    assert told["means"] == f"Create it there first, of type {kind}."
+    assert picture["creations"].startswith(
+        "1 field is not in Pendo: create it first, in the group custom of visitors"
+    )
+
+
+def test_where_no_field_is_new_nothing_is_said_of_creating() -> None:
+    edited = editor(["x", "plan"], known=fields(), x=["a", "b"], plan=["a", "b"])
+    edited.change(0, {"included": False})
+    assert edited.picture()["creations"] == ""
 
 
 def test_by_webhook_a_new_field_is_only_a_warning() -> None:

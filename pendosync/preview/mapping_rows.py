@@ -17,7 +17,7 @@ from pendosync.mapping import Mapping, Trait
 from pendosync.preview.drafts import Draft, Line
 from pendosync.preview.findings import Finding, Findings, Problem
 from pendosync.preview.mapping_code import MappingCode, write_code
-from pendosync.preview.mends import Mend, creation_of, mends_of, words_of
+from pendosync.preview.mends import Mend, creation_of, creations_of, mends_of, words_of
 from pendosync.preview.schema import Schema
 
 Row = dict[str, Any]
@@ -110,6 +110,7 @@ class MappingEditor:
             "has_naive": any(_is_naive(look.finding.source) for look in looks),
             "id": self._id_row(),
             "rows": rows,
+            "creations": creations_of(self.draft.start, self._n_new(looks)),
             "counts": self._counts(rows),
             "left_out": [
                 {"column": name, "dtype": self.findings.dtype_of(name)} for name in self.draft.unlisted
@@ -132,6 +133,10 @@ class MappingEditor:
             return self.findings.find(line.to_trait(), zone)
         except MappingError as error:
             return Finding(error=str(error))
+
+    def _n_new(self, looks: Sequence[_Look]) -> int:
+        included = [look.finding.problems for look in looks if look.line.included]
+        return sum(problem.rule == "unknown_field" for problems in included for problem in problems)
 
     def _filled(self) -> set[str]:
         """Return the fields that included traits fill."""

@@ -63,14 +63,25 @@ def words_of(problem: Problem) -> tuple[str, str]:
 
 
 def creation_of(mapping: Mapping, finding: Finding) -> str:
-    """Return what must be done in Pendo before a new field can be filled."""
+    """Return what a new field must be made before it can be filled."""
     if mapping.route == "webhook":
-        return "New: Pendo makes the field when its first value arrives."
-    kinds = [_CREATED.get(str(one or finding.natural), "text") for one in finding.fields.values()]
-    kind = kinds[0] if len(set(kinds)) == 1 else "text, number, date or boolean"
+        return "Pendo makes the field when its first value arrives."
+    kinds = {_CREATED.get(str(one or finding.natural), "text") for one in finding.fields.values()}
+    return f"Create it there first, of type {' or '.join(sorted(kinds))}."
+
+
+def creations_of(mapping: Mapping, n_new: int) -> str:
+    """Return where new fields are created, and what happens until they are; nothing where there are none."""
+    if not n_new or mapping.route == "webhook":
+        return ""
+    told = (
+        "1 field is not in Pendo: create it"
+        if n_new == 1
+        else f"{n_new:,} fields are not in Pendo: create them"
+    )
     return (
-        f"Create it in Pendo first, as a {mapping.group} {mapping.kind} field of type {kind} (Settings → Data mappings): "
-        f"the bulk write refuses a request that names a field it does not know."
+        f"{told} first, in the group {mapping.group} of {mapping.kind}s (Settings → Data mappings). The bulk write "
+        f"refuses a whole request that names a field it does not know, so their values are dropped until then."
     )
 
 

@@ -156,8 +156,9 @@ def test_a_new_field_says_what_must_be_created_first(blank: Blank, view: Mapping
     options(shown).click()
     wait_for(blank, view, "plan", ps.Trait("plan", field="tier"))
     expect(row(shown, "plan")).to_contain_text("✕ not in Pendo")
-    expect(row(shown, "plan")).to_contain_text(
-        "Create it in Pendo first, as a custom visitor field of type text"
+    expect(row(shown, "plan")).to_contain_text("Create it there first, of type text")
+    expect(shown).to_contain_text(
+        "2 fields are not in Pendo: create them first, in the group custom of visitors"
     )
 
 

@@ -14,6 +14,7 @@ export function renderMapping({ model, el }) {
   const { root, ask, hear, close } = open(model, el, "Mapping");
   const head = h("div", { class: "ps-bar" });
   const broken = h("div", { class: "ps-notice ps-wrong", role: "alert", hidden: true });
+  const creations = h("div", { class: "ps-bar ps-muted", hidden: true });
   const zones = zoneBar((zone) => ask("zone", { zone }));
   const code = codePanel();
   const body = h("tbody", { role: "rowgroup" });
@@ -25,6 +26,8 @@ export function renderMapping({ model, el }) {
     drawHead(head, picture, code);
     broken.hidden = !picture.broken;
     broken.textContent = picture.broken;
+    creations.hidden = !picture.creations;
+    creations.textContent = picture.creations;
     zones.draw(picture);
     code.draw(picture);
     drawRows(picture);
@@ -52,7 +55,7 @@ export function renderMapping({ model, el }) {
   ask("open", {}, (answer) => {
     told = answer;
     waiting.remove();
-    root.append(head, broken, zones.node, code.node, table(body), left.node, untouched.node);
+    root.append(head, broken, creations, zones.node, code.node, table(body), left.node, untouched.node);
     draw(answer.picture);
   });
   return close;
