@@ -19,9 +19,7 @@ def push_code(desk: Desk) -> str:
         f"plan = ps.plan_table({table}, mapping, client=client{more})",
     ]
     if desk.preview is not None:
-        lines.append(f"chosen = {desk.preview.code}")
-        if desk.lifted:
-            lifts = ", ".join(f"{gate}={lift!r}" for gate, lift in desk.lifted.items())
-            lines.append(f"chosen = chosen.lift({lifts})")
-        lines.append("run = ps.push(chosen, client=client, journal=journal)")
+        lifts = ", ".join(f"{gate}={lift!r}" for gate, lift in desk.lifted.items())
+        chosen = desk.preview.code.replace("plan.select()", "plan") + (f".lift({lifts})" if lifts else "")
+        lines += [f"chosen = {chosen}", "run = ps.push(chosen, client=client, journal=journal)"]
     return "\n".join(lines)

@@ -4,7 +4,7 @@ import { columnsMenu, columnMenu, filterWords } from "./plan_menus.js";
 import { fieldPicture, rowPanel } from "./plan_panel.js";
 
 const ROW = 28, HEAD = 76, MOST_PX = 30_000_000; // Chromium cuts an element at 33,554,428 px: beyond, page by fraction
-const AHEAD = 4, ID_WIDTH = 190, TICK_WIDTH = 36;
+const AHEAD = 4, ID_WIDTH = 190, TICK_WIDTH = 36, MOST_STRETCH = 1.7;
 const MARKS = { n: "new", c: "changed", x: "cleared" };
 
 /** Show the preview of a plan in `el`; return what ends it. */
@@ -16,7 +16,7 @@ export function renderPlan({ model, el }) {
   let page = { start: 0, rows: [], names: [] };
   let first = 0, isAsking = false, isStale = false, isSteered = false;
   let cursor = { place: 0, column: 0 }, anchor = null, panelAt = null, problemRule = "";
-  const look = { hidden: new Set(), pinned: [], widths: new Map(), unchanged: true };
+  const look = { hidden: new Set(), pinned: [], widths: new Map(), unchanged: true, stretch: 1 };
   const pictures = new Map();
 
   // --- the frame ---
@@ -52,9 +52,11 @@ export function renderPlan({ model, el }) {
     return [...pinned, ...shown.filter((column) => !pinned.includes(column))];
   };
   const nPinned = () => look.pinned.filter((name) => byName(name) && !look.hidden.has(name)).length;
-  const widthOf = (column) => look.widths.get(column.name);
+  const widthOf = (column) => Math.round(look.widths.get(column.name) * look.stretch);
   const layout = () => {
     const columns = shownColumns(), pinned = nPinned();
+    const own = columns.reduce((sum, column) => sum + look.widths.get(column.name), 0);
+    look.stretch = Math.min(MOST_STRETCH, Math.max(1, (box.clientWidth - TICK_WIDTH - ID_WIDTH - columns.length) / own));
     const fixed = TICK_WIDTH + ID_WIDTH + columns.slice(0, pinned).reduce((sum, column) => sum + widthOf(column), 0);
     const moving = columns.slice(pinned), sight = box.clientWidth - fixed;
     let left = 0, from = 0, to = moving.length, before = 0;

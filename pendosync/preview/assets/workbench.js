@@ -87,7 +87,7 @@ function render({ model, el }) {
       h("summary", {}, h("span", { class: tone }, `${sign} ${rule.rule.replaceAll("_", " ")}`), " ", h("b", {}, count(rule.n, "row")), h("span", { class: "ps-muted" }, ` · ${meaning}${rule.fields.length ? ` · ${rule.fields.map(visible).join(", ")}` : ""}`)),
       h("p", {}, rule.meaning),
       h("div", { class: "wb-rows", tabIndex: 0, role: "region", "aria-label": `Rows with ${rule.rule.replaceAll("_", " ")}` },
-        h("table", {}, h("thead", {}, h("tr", {}, ["id", "row of the table", "field", "reason"].map((name) => h("th", { scope: "col" }, name)))), body)), more);
+        h("table", {}, h("thead", {}, h("tr", {}, ["id", "row of the table", "field", "reason"].map((name, at) => h("th", { scope: "col", class: at === 1 ? "ps-number" : "" }, name)))), body)), more);
   }
 
   // --- Changes ---
@@ -128,7 +128,7 @@ function render({ model, el }) {
       h("pre", { class: "ps-code", tabIndex: 0, "aria-label": "The request's bytes" }, `${answer.line}\n\n${visible(answer.body)}${answer.is_cut ? "\n… (cut here; dry_run has it whole)" : ""}`));
     });
     const turn = (start) => ask("requests", { start, n: 100 }, (answer) => {
-      if (!start) panel.replaceChildren(h("p", { class: "wb-say" }, h("b", {}, count(answer.n, "request")), ` for ${count(answer.n_ids, "id")}, ${answer.takes}${answer.pace ? ` at ${answer.pace}/s` : ""}. These are the very bytes; nothing is sent.`), h("div", { class: "wb-two" }, h("div", { class: "wb-rows", tabIndex: 0, role: "region", "aria-label": "Requests" }, h("table", {}, h("thead", {}, h("tr", {}, ["request", "ids", "size", "first id", "last id"].map((name) => h("th", { scope: "col" }, name)))), body), more), side));
+      if (!start) panel.replaceChildren(h("p", { class: "wb-say" }, h("b", {}, count(answer.n, "request")), ` for ${count(answer.n_ids, "id")}, ${answer.takes}${answer.pace ? ` at ${answer.pace}/s` : ""}. These are the very bytes; nothing is sent.`), h("div", { class: "wb-two" }, h("div", { class: "wb-rows", tabIndex: 0, role: "region", "aria-label": "Requests" }, h("table", {}, h("thead", {}, h("tr", {}, ["request", "ids", "size", "first id", "last id"].map((name, at) => h("th", { scope: "col", class: at === 1 || at === 2 ? "ps-number" : "" }, name)))), body), more), side));
       body.append(...answer.rows.map(([batch, , n, bytes, first, last]) => h("tr", {}, h("td", {}, h("button", { type: "button", class: "ps-link", onclick: () => show(batch) }, `${count(batch + 1)}`)), h("td", { class: "ps-number" }, count(n)), h("td", { class: "ps-number" }, bytes), h("td", { class: "ps-mono" }, value(first)), h("td", { class: "ps-mono" }, value(last)))));
       more.hidden = body.children.length >= answer.n;
       if (!start && answer.rows.length) show(answer.rows[0][0]);
