@@ -69,7 +69,7 @@ export function renderPlan({ model, el }) {
     if (from < moving.length) before = moving.slice(0, from).reduce((sum, column) => sum + widthOf(column), 0);
     return { pinned: columns.slice(0, pinned), moving: moving.slice(from, to), skipped: from, before, width: fixed + left, all: columns };
   };
-  const fit = ({ name, letters }) => look.widths.set(name, Math.round(Math.min(320, Math.max(118, name.length * 7.4 + 44, letters * 7.2 + 24))));
+  const fit = ({ name, letters, is_field }) => look.widths.set(name, Math.round(Math.min(320, Math.max(is_field ? 148 : 96, name.length * 7.4 + 44, letters * 7.2 + 24))));
 
   // --- rows ---
   const inSight = () => Math.max(1, Math.floor((box.clientHeight - HEAD) / ROW));
