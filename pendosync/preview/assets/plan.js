@@ -221,6 +221,7 @@ export function renderPlan({ model, el }) {
     filters.hidden = words.length === 0;
     filters.replaceChildren(
       ...words.map(({ text, without }) => h("button", { type: "button", class: "ps-chip", "aria-label": `Take away the filter ${text}`, onclick: () => filter(without) }, visible(text), h("span", { "aria-hidden": "true" }, "✕"))),
+      state.filter.rule ? h("button", { type: "button", class: "ps-link", onclick: () => showProblems(state.filter.rule) }, "See each with its reason") : "",
       h("button", { type: "button", class: "ps-link", onclick: () => { search.value = ""; filter({ actions: [], rule: "", text: "", columns: {} }); } }, "Clear all"));
   }
 
@@ -246,7 +247,7 @@ export function renderPlan({ model, el }) {
   const filter = (part) => { showProblems(""); act("filter", { filter: { ...state.filter, ...part } }); };
   const pickProblem = (problem) => {
     const isOn = problem.rule === (problemRule || state.filter.rule);
-    if (problem.is_warning && !isOn && !problemRule) return filter({ rule: problem.rule });
+    if (problem.is_warning && problem.has_ids && !isOn && !problemRule) return filter({ rule: problem.rule });
     if (state.filter.rule) filter({ rule: "" });
     showProblems(isOn ? "" : problem.rule);
     return drawChips();
