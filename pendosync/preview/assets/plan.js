@@ -14,7 +14,7 @@ export function renderPlan({ model, el }) {
   const uid = `ps${Math.random().toString(36).slice(2, 8)}`;
   let plan = null, state = { n_shown: 0, filter: { actions: [], rule: "", text: "", columns: {} }, sorted_by: null, version: 0 };
   let page = { start: 0, rows: [], names: [] };
-  let first = 0, isAsking = false, isStale = false, isSteered = false;
+  let first = 0, asked = "", isAsking = false, isStale = false, isSteered = false;
   let cursor = { place: 0, column: 0 }, anchor = null, panelAt = null, problemRule = "";
   const look = { hidden: new Set(), pinned: [], widths: new Map(), unchanged: true };
   const pictures = new Map();
@@ -93,12 +93,18 @@ export function renderPlan({ model, el }) {
   };
   const refresh = (act) => {
     if (!plan) return;
-    if (!act && isAsking) { isStale = true; return; }
-    isAsking = true;
     const { pinned, moving } = layout();
     const names = [...pinned, ...moving].map((column) => column.name);
     const start = act?.what === "filter" || act?.what === "sort" ? 0 : isBig() ? first : Math.max(0, first - AHEAD);
     const args = { start, n: inSight() + 2 * AHEAD + 1, columns: names };
+    const wanted = JSON.stringify(args);
+    if (!act && wanted === asked) { // they are here, or on their way
+      if (isBig() && !isAsking) draw(); // where the scroll bar is a fraction, rows go with it
+      return;
+    }
+    if (!act && isAsking) { isStale = true; return; }
+    isAsking = true;
+    asked = wanted;
     if (act) args.do = act;
     ask("rows", args, (answer) => {
       isAsking = false;
@@ -108,7 +114,7 @@ export function renderPlan({ model, el }) {
       cursor.place = Math.max(0, Math.min(cursor.place, state.n_shown - 1));
       draw();
       if (isStale) { isStale = false; refresh(); }
-    }, () => { isAsking = false; });
+    }, () => { isAsking = false; asked = ""; });
   };
   const act = (what, args = {}) => refresh({ what, ...args });
 
@@ -231,12 +237,13 @@ export function renderPlan({ model, el }) {
       h("span", { class: "ps-push ps-muted" }, `${range}${state.cost}`));
   }
 
-  const askPictures = calm((columns) => {
-    const names = columns.filter((column) => column.is_field && !pictures.has(column.name)).map((column) => column.name);
-    if (names.length && plan.n) ask("pictures", { names }, (answer) => {
-      for (const [name, picture] of Object.entries(answer.pictures)) pictures.set(name, picture);
+  const askPictures = calm((columns) => { // one at a time: a scroll waits for no more than one
+    const next = columns.find((column) => column.is_field && !pictures.has(column.name));
+    if (next && plan.n) ask("pictures", { names: [next.name] }, (answer) => {
+      pictures.set(next.name, answer.pictures[next.name]);
       const { pinned, moving, skipped, before } = layout();
       drawHead(pinned, moving, skipped, before);
+      askPictures([...pinned, ...moving]);
     });
   }, 60);
 
@@ -413,7 +420,7 @@ export function renderPlan({ model, el }) {
   }, { passive: true });
 
   // --- beginning, others, the end ---
-  talk.hear("moved", calm(({ version }) => { if (plan && version > state.version) refresh(); }, 50));
+  talk.hear("moved", calm(({ version }) => { if (plan && version > state.version) { asked = ""; refresh(); } }, 50));
   const size = new ResizeObserver(() => { if (state.cost) { draw(); refresh(); } });
   ask("open", {}, (answer) => {
     plan = answer;
