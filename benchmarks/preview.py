@@ -9,7 +9,8 @@ the 180 to 250 ms that a search or a filter waits for the next letter; the round
 not. Bytes are those of all frames of the page's websockets. Memory is what the page holds after its garbage is
 collected, once a view was scrolled through at twenty places.
 
-Prints the median and the worst of the rounds and writes build/bench/preview.json. Needs a Chromium on the PATH.
+Prints the median and the worst of the rounds and writes build/bench/preview.json. Needs what
+`make test` installs, and a Chromium on the PATH.
 """
 
 from __future__ import annotations
@@ -20,17 +21,13 @@ import statistics
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, WebSocket
 
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "browser"))
-
-from lab import Notebook, find_chromium, open_browser, open_lab
+from tests.browser.lab import Lab, Notebook, find_chromium, open_browser, open_lab
 
 TARGETS = {
     "run the cell → first rows": (1.5, "s"),
@@ -166,17 +163,13 @@ class Bench:
         return self.do("run", "ps.preview_plan(plan)")
 
 
-@contextmanager
-def open_bench(chromium: str, folder: Path) -> Iterator[Bench]:
-    """Open a notebook in a JupyterLab of its own; both end with the block."""
-    with open_browser(chromium) as browser, open_lab(folder, browser) as lab:
-        wire = Wire(lab.page)
-        bench = Bench(lab.open_notebook("preview.ipynb"), wire)
-        lab.page.evaluate(GESTURES)
-        bench.notebook.tell(PLAN)
-        yield bench
-        assert lab.outside == []
-        assert lab.errors == []
+def open_bench(lab: Lab) -> Bench:
+    """Open a notebook in which plans are made and previewed."""
+    wire = Wire(lab.page)  # before there is a kernel to talk to
+    bench = Bench(lab.open_notebook("preview.ipynb"), wire)
+    lab.page.evaluate(GESTURES)
+    bench.notebook.tell(PLAN)
+    return bench
 
 
 def use(bench: Bench, rows: int, at: int) -> None:
@@ -251,13 +244,19 @@ def _line(what: str, measured: float, worst: float, target: float | None, unit: 
     }
 
 
+def _told(number: object, unit: object) -> str:
+    return "" if number is None else f"{number:,} {unit}".strip()
+
+
 def report(lines: list[dict[str, object]]) -> None:
     """Print the table and write build/bench/preview.json."""
     print(f"  {'what':32} {'target':>10} {'median':>10} {'worst':>10}")
     for line in lines:
-        told = ["" if line[name] is None else f"{line[name]:,} {line['unit']}".strip() for name in ("target", "measured", "worst")]
-        verdict = "" if line["target"] is None else "holds" if line["holds"] else "over"
-        print(f"  {line['question']:32} {told[0]:>10} {told[1]:>10} {told[2]:>10}   {verdict}".rstrip())
+        target, measured, worst = (
+            _told(line[name], line["unit"]) for name in ("target", "measured", "worst")
+        )
+        verdict = "" if not target else "holds" if line["holds"] else "over"
+        print(f"  {line['question']:32} {target:>10} {measured:>10} {worst:>10}   {verdict}".rstrip())
     Path("build/bench").mkdir(parents=True, exist_ok=True)
     Path("build/bench/preview.json").write_text(json.dumps(lines, indent=1), encoding="utf-8")
 
@@ -275,14 +274,16 @@ def main() -> None:
     rounds = 3 if args.quick else args.rounds
     with (
         tempfile.TemporaryDirectory(prefix="pendosync-") as folder,
-        open_bench(chromium, Path(folder)) as bench,
+        open_browser(chromium) as browser,
+        open_lab(Path(folder), browser) as lab,
     ):
+        bench = open_bench(lab)
         bench.make_plan(args.rows)
         for at in range(rounds):
             use(bench, args.rows, at)
         held = {rows: memory(bench, rows) for rows in (SIZES[:2] if args.quick else SIZES)}
-        browser = bench.notebook.lab.page.context.browser
-        print(f"{args.rows:,} ids × 10 fields, Chromium {browser.version if browser else ''}, {rounds} rounds")
+        version = browser.version
+    print(f"{args.rows:,} ids × 10 fields, Chromium {version}, {rounds} rounds")
     report(lines_of(bench, held))
 
 

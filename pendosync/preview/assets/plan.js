@@ -91,12 +91,18 @@ export function renderPlan({ model, el }) {
     box.scrollTop = isBig() ? (first / Math.max(1, lastFirst())) * (box.scrollHeight - box.clientHeight) : first * ROW;
     isSteered = box.scrollTop !== was;
   };
+  const wantedRows = () => {
+    const { pinned, moving } = layout();
+    return { start: Math.max(0, first - AHEAD), n: inSight() + 2 * AHEAD + 1, columns: [...pinned, ...moving].map((column) => column.name) };
+  };
+  const take = (answer, names) => {
+    state = answer;
+    page = { start: answer.start, rows: answer.rows, names };
+  };
   const refresh = (act) => {
     if (!plan) return;
-    const { pinned, moving } = layout();
-    const names = [...pinned, ...moving].map((column) => column.name);
-    const start = act?.what === "filter" || act?.what === "sort" ? 0 : isBig() ? first : Math.max(0, first - AHEAD);
-    const args = { start, n: inSight() + 2 * AHEAD + 1, columns: names };
+    const args = wantedRows(), isNew = act?.what === "filter" || act?.what === "sort";
+    if (isNew) args.start = 0;
     const wanted = JSON.stringify(args);
     if (!act && wanted === asked) { // they are here, or on their way
       if (isBig() && !isAsking) draw(); // where the scroll bar is a fraction, rows go with it
@@ -108,9 +114,8 @@ export function renderPlan({ model, el }) {
     if (act) args.do = act;
     ask("rows", args, (answer) => {
       isAsking = false;
-      state = answer;
-      page = { start: answer.start, rows: answer.rows, names };
-      if (act && (act.what === "filter" || act.what === "sort")) { first = 0; box.scrollTop = 0; cursor.place = 0; anchor = null; }
+      take(answer, args.columns);
+      if (isNew) { first = 0; box.scrollTop = 0; cursor.place = 0; anchor = null; }
       cursor.place = Math.max(0, Math.min(cursor.place, state.n_shown - 1));
       draw();
       if (isStale) { isStale = false; refresh(); }
@@ -122,7 +127,7 @@ export function renderPlan({ model, el }) {
     const { pinned, moving, skipped, before, width, all } = layout();
     pad.style.height = `${Math.min(state.n_shown * ROW, MOST_PX)}px`;
     pad.style.width = head.style.width = `${Math.max(width, box.clientWidth)}px`;
-    const top = isBig() ? Math.min(box.scrollTop, MOST_PX - page.rows.length * ROW) : page.start * ROW;
+    const top = isBig() ? Math.min(box.scrollTop + (page.start - first) * ROW, MOST_PX - page.rows.length * ROW) : page.start * ROW;
     drawHead(pinned, moving, skipped, before);
     pad.replaceChildren(...page.rows.map((row, at) => drawRow(row, page.start + at, top + at * ROW, { pinned, moving, skipped, before })));
     box.setAttribute("aria-rowcount", state.n_shown + 1);
@@ -245,7 +250,7 @@ export function renderPlan({ model, el }) {
       drawHead(pinned, moving, skipped, before);
       askPictures([...pinned, ...moving]);
     });
-  }, 60);
+  }, 120);
 
   // --- what is done ---
   const filter = (part) => { showProblems(""); act("filter", { filter: { ...state.filter, ...part } }); };
@@ -401,10 +406,13 @@ export function renderPlan({ model, el }) {
     const id = jump.value.trim();
     if (event.key !== "Enter" || !id) return;
     showProblems("");
-    ask("find", { id }, (answer) => {
+    const { n, columns } = wantedRows();
+    ask("find", { id, before: AHEAD + 2, n, columns }, (answer) => {
+      take(answer, columns);
       steerTo(answer.place - 2);
+      asked = JSON.stringify(wantedRows());
       cursor = { place: answer.place, column: 1 };
-      refresh();
+      draw();
       box.focus({ preventScroll: true });
     });
   });
