@@ -9,7 +9,6 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-
 _NEEDED, _STAMP = (
     ("playwright", ".tests") if "benchmarks.preview" in sys.orig_argv else ("polars", ".runtime")
 )
