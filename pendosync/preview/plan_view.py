@@ -104,11 +104,12 @@ class PlanPreview(Answering):
             self.version += 1
             self.tell("moved", version=self.version)
         grid = self._grid
-        start = max(0, min(start, grid.n_shown - 1))
+        n = min(n, _MOST_ROWS)
+        start = max(0, min(start, grid.n_shown - n))
         return {
             "version": self.version,
             "start": start,
-            "rows": grid.page(start, min(n, _MOST_ROWS), columns[:_MOST_COLUMNS]),
+            "rows": grid.page(start, n, columns[:_MOST_COLUMNS]),
             **self._state(),
         }
 
@@ -161,8 +162,9 @@ class PlanPreview(Answering):
         column = self._grid.columns[name]
         return choices_of(self.plan, column.value.expr)
 
-    def _find(self, id: str) -> Answer:
-        return {"place": self._grid.find(id)}
+    def _find(self, id: str, before: int, n: int, columns: Sequence[str]) -> Answer:
+        place = self._grid.find(id)
+        return {"place": place, **self._rows(place - before, n, columns)}
 
     def _row(self, at: int) -> Answer:
         plan = self.plan
