@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
@@ -32,8 +34,8 @@ class Wire(BaseComm):
         if data and data.get("method") == "custom":
             self.sent.append(data["content"])
 
-    def ask(self, kind: str, **args: Any) -> Any:
-        question = {"from": "page", "number": 7, "kind": kind, "args": args}
+    def ask(self, what: str, /, **args: Any) -> Any:
+        question = {"from": "page", "number": 7, "kind": what, "args": args}
         self.handle_msg({"content": {"data": {"method": "custom", "content": question}}, "buffers": []})
         return self.sent.pop()
 
@@ -69,12 +71,12 @@ def test_an_answer_carries_the_number_of_its_question(wire: Wire) -> None:
 
 
 def test_an_error_of_ours_is_an_answer(wire: Wire) -> None:
-    assert wire.ask("refuse")["answer"] == {"error": "It can't be. Expected another. Hint: ask again."}
+    assert wire.ask("refuse")["error"] == "It can't be. Expected another. Hint: ask again."
 
 
 @pytest.mark.parametrize("kind", ["break", "no such question"])
 def test_whatever_breaks_is_told_and_never_waited_for(wire: Wire, kind: str) -> None:
-    assert wire.ask(kind)["answer"]["error"].startswith("The kernel could not answer")
+    assert wire.ask(kind)["error"].startswith("The kernel could not answer")
 
 
 @pytest.mark.parametrize("name", sorted(one[:-3] for one in ASSETS if one.endswith(".js")))
@@ -113,9 +115,6 @@ def test_what_reaches_the_page_before_its_first_rows_is_small() -> None:
 
 
 def test_opening_the_door_imports_no_widgets() -> None:
-    import subprocess
-    import sys
-
     code = "import sys, pendosync; print([name for name in ('ipywidgets', 'anywidget', 'IPython') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

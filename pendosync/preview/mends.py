@@ -80,7 +80,7 @@ def creations_of(mapping: Mapping, n_new: int) -> str:
         else f"{n_new:,} fields are not in Pendo: create them"
     )
     return (
-        f"{told} first, in the group {mapping.group} of {mapping.kind}s (Settings → Data mappings). The bulk write "
+        f"{told} first, in the group {mapping.group} of {mapping.kind}s, in Pendo's settings. The bulk write "
         f"refuses a whole request that names a field it does not know, so their values are dropped until then."
     )
 

@@ -72,9 +72,11 @@ def _distribution(held: pl.Series, will: pl.Series) -> dict[str, Any]:
 
 
 def _top_values(held: pl.Series, will: pl.Series) -> dict[str, Any]:
-    counted = _counts(held, "before").join(_counts(will, "after"), on="value", how="full", coalesce=True)
+    sides = [values.drop_nulls().to_frame("value") for values in (held, will)]
+    both = pl.concat(side.with_columns(is_after=pl.lit(at == 1)) for at, side in enumerate(sides))
+    counted = both.group_by("value").agg(n=pl.len(), after=pl.col("is_after").sum())
     most = (
-        counted.with_columns(pl.col("before", "after").fill_null(0))
+        counted.select("value", "after", before=pl.col("n") - pl.col("after"))
         .with_columns(most=pl.max_horizontal("before", "after"))
         .top_k(_N_VALUES, by=["most", "value"])
         .sort("most", "value", descending=[True, False])
@@ -85,10 +87,6 @@ def _top_values(held: pl.Series, will: pl.Series) -> dict[str, Any]:
         "bars": [list(pair) for pair in most.select("before", "after").iter_rows()],
         "n_values": counted.height,
     }
-
-
-def _counts(values: pl.Series, name: str) -> pl.DataFrame:
-    return values.drop_nulls().alias("value").value_counts(name=name)
 
 
 def _ranges(held: pl.Series, will: pl.Series) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import polars as pl
+
 from pendosync.checks import RULES
 from pendosync.errors import counted
 from pendosync.plans import Plan, build_curl
@@ -73,15 +75,17 @@ class PlanPreview(Answering):
             "n": len(plan),
             "n_unchanged": None if compared is None else max(0, compared - len(plan)),
             "actions": list(summary.actions.items()),
-            "problems": [
-                {"rule": rule, "n": n, "is_warning": rule in summary.warned, "meaning": RULES[rule].meaning}
-                for rule, n in [*summary.blocked.items(), *summary.warned.items()]
-                if rule in RULES
-            ],
+            "problems": [self._problem(rule, n) for rule, n in [*summary.blocked.items(), *summary.warned.items()]],
             "held": list(summary.held),
             "notes": list(summary.notes),
             "columns": [self._head(column) for column in self._grid.columns.values()],
         }
+
+    def _problem(self, rule: str, n: int) -> Answer:
+        has_ids = self.plan.problems.filter(pl.col("id").is_not_null(), rule=rule).height > 0
+        is_warning = rule in self.plan.summary.warned
+        meaning = RULES[rule].meaning if rule in RULES else ""
+        return {"rule": rule, "n": n, "is_warning": is_warning, "has_ids": has_ids, "meaning": meaning}
 
     def _head(self, column: Column) -> Answer:
         return {
@@ -100,11 +104,12 @@ class PlanPreview(Answering):
             self.version += 1
             self.tell("moved", version=self.version)
         grid = self._grid
-        start = max(0, min(start, grid.n_shown - 1))
+        n = min(n, _MOST_ROWS)
+        start = max(0, min(start, grid.n_shown - n))
         return {
             "version": self.version,
             "start": start,
-            "rows": grid.page(start, min(n, _MOST_ROWS), columns[:_MOST_COLUMNS]),
+            "rows": grid.page(start, n, columns[:_MOST_COLUMNS]),
             **self._state(),
         }
 
@@ -157,8 +162,9 @@ class PlanPreview(Answering):
         column = self._grid.columns[name]
         return choices_of(self.plan, column.value.expr)
 
-    def _find(self, id: str) -> Answer:
-        return {"place": self._grid.find(id)}
+    def _find(self, id: str, before: int, n: int, columns: Sequence[str]) -> Answer:
+        place = self._grid.find(id)
+        return {"place": place, **self._rows(place - before, n, columns)}
 
     def _row(self, at: int) -> Answer:
         plan = self.plan

@@ -91,16 +91,15 @@ class Answering:
             with self._turn:
                 answer = self._answers()[question["kind"]](**question["args"]) or {}
         except PendosyncError as error:
-            answer = {"error": str(error)}
+            self._reply(question, error=str(error))
         except Exception as error:
-            self._reply(question, {"error": f"The kernel could not answer: {first_line(error)}"})
+            self._reply(question, error=f"The kernel could not answer: {first_line(error)}")
             raise
-        self._reply(question, answer)
+        else:
+            self._reply(question, answer=answer)
 
-    def _reply(self, question: Mapping[str, Any], answer: Answer) -> None:
-        self.send(
-            {"to": question["from"], "number": question["number"], "kind": question["kind"], "answer": answer}
-        )
+    def _reply(self, question: Mapping[str, Any], **told: Any) -> None:
+        self.send({"to": question["from"], "number": question["number"], "kind": question["kind"], **told})
 
 
 class View(Answering, anywidget.AnyWidget):

@@ -249,6 +249,9 @@ def test_columns_are_hidden_and_pinned(root: Locator) -> None:
 def test_warned_rows_are_shown_by_their_chip(root: Locator) -> None:
     chip(root, "long text").click()
     expect(root.locator(".pp-foot")).to_contain_text("3 shown")
+    root.get_by_role("button", name="See each with its reason").click()
+    expect(root.locator(".pp-problems tbody tr")).to_have_count(3)
+    root.get_by_role("button", name="Back to the rows").click()
     chip(root, "long text").click()
     expect(root.locator(".pp-foot")).to_contain_text("2,000 selected of 2,000 ids")
 

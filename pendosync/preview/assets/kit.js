@@ -103,8 +103,8 @@ export function open(model, el, label, words = {}) {
     if (!question || question.number !== message.number) return undefined; // a late answer to an old question
     asked.delete(message.kind);
     settle();
-    const { answer } = message;
-    if (answer.error) { say(answer.error, "ps-wrong"); return question.failed(); }
+    const { answer, error } = message;
+    if (error) { say(error, "ps-wrong"); return question.failed(); }
     if (notice.classList.contains("ps-wrong")) say("");
     return question.then(answer);
   };

@@ -14,7 +14,7 @@ export function renderPlan({ model, el }) {
   const uid = `ps${Math.random().toString(36).slice(2, 8)}`;
   let plan = null, state = { n_shown: 0, filter: { actions: [], rule: "", text: "", columns: {} }, sorted_by: null, version: 0 };
   let page = { start: 0, rows: [], names: [] };
-  let first = 0, isAsking = false, isStale = false, isSteered = false;
+  let first = 0, asked = "", isAsking = false, isStale = false, isSteered = false;
   let cursor = { place: 0, column: 0 }, anchor = null, panelAt = null, problemRule = "";
   const look = { hidden: new Set(), pinned: [], widths: new Map(), unchanged: true, stretch: 1 };
   const pictures = new Map();
@@ -69,7 +69,7 @@ export function renderPlan({ model, el }) {
     if (from < moving.length) before = moving.slice(0, from).reduce((sum, column) => sum + widthOf(column), 0);
     return { pinned: columns.slice(0, pinned), moving: moving.slice(from, to), skipped: from, before, width: fixed + left, all: columns };
   };
-  const fit = ({ name, letters }) => look.widths.set(name, Math.round(Math.min(320, Math.max(118, name.length * 7.4 + 44, letters * 7.2 + 24))));
+  const fit = ({ name, letters, is_field }) => look.widths.set(name, Math.round(Math.min(320, Math.max(is_field ? 148 : 96, name.length * 7.4 + 44, letters * 7.2 + 24))));
 
   // --- rows ---
   const inSight = () => Math.max(1, Math.floor((box.clientHeight - HEAD) / ROW));
@@ -93,24 +93,35 @@ export function renderPlan({ model, el }) {
     box.scrollTop = isBig() ? (first / Math.max(1, lastFirst())) * (box.scrollHeight - box.clientHeight) : first * ROW;
     isSteered = box.scrollTop !== was;
   };
+  const wantedRows = () => {
+    const { pinned, moving } = layout();
+    return { start: Math.max(0, first - AHEAD), n: inSight() + 2 * AHEAD + 1, columns: [...pinned, ...moving].map((column) => column.name) };
+  };
+  const take = (answer, names) => {
+    state = answer;
+    page = { start: answer.start, rows: answer.rows, names };
+  };
   const refresh = (act) => {
     if (!plan) return;
+    const args = wantedRows(), isNew = act?.what === "filter" || act?.what === "sort";
+    if (isNew) args.start = 0;
+    const wanted = JSON.stringify(args);
+    if (!act && wanted === asked) { // they are here, or on their way
+      if (isBig() && !isAsking) draw(); // where the scroll bar is a fraction, rows go with it
+      return;
+    }
     if (!act && isAsking) { isStale = true; return; }
     isAsking = true;
-    const { pinned, moving } = layout();
-    const names = [...pinned, ...moving].map((column) => column.name);
-    const start = act?.what === "filter" || act?.what === "sort" ? 0 : isBig() ? first : Math.max(0, first - AHEAD);
-    const args = { start, n: inSight() + 2 * AHEAD + 1, columns: names };
+    asked = wanted;
     if (act) args.do = act;
     ask("rows", args, (answer) => {
       isAsking = false;
-      state = answer;
-      page = { start: answer.start, rows: answer.rows, names };
-      if (act && (act.what === "filter" || act.what === "sort")) { first = 0; box.scrollTop = 0; cursor.place = 0; anchor = null; }
+      take(answer, args.columns);
+      if (isNew) { first = 0; box.scrollTop = 0; cursor.place = 0; anchor = null; }
       cursor.place = Math.max(0, Math.min(cursor.place, state.n_shown - 1));
       draw();
       if (isStale) { isStale = false; refresh(); }
-    }, () => { isAsking = false; });
+    }, () => { isAsking = false; asked = ""; });
   };
   const act = (what, args = {}) => refresh({ what, ...args });
 
@@ -118,7 +129,7 @@ export function renderPlan({ model, el }) {
     const { pinned, moving, skipped, before, width, all } = layout();
     pad.style.height = `${Math.min(state.n_shown * ROW, MOST_PX)}px`;
     pad.style.width = head.style.width = `${Math.max(width, box.clientWidth)}px`;
-    const top = isBig() ? Math.min(box.scrollTop, MOST_PX - page.rows.length * ROW) : page.start * ROW;
+    const top = isBig() ? Math.min(box.scrollTop + (page.start - first) * ROW, MOST_PX - page.rows.length * ROW) : page.start * ROW;
     drawHead(pinned, moving, skipped, before);
     pad.replaceChildren(...page.rows.map((row, at) => drawRow(row, page.start + at, top + at * ROW, { pinned, moving, skipped, before })));
     box.setAttribute("aria-rowcount", state.n_shown + 1);
@@ -221,6 +232,7 @@ export function renderPlan({ model, el }) {
     filters.hidden = words.length === 0;
     filters.replaceChildren(
       ...words.map(({ text, without }) => h("button", { type: "button", class: "ps-chip", "aria-label": `Take away the filter ${text}`, onclick: () => filter(without) }, visible(text), h("span", { "aria-hidden": "true" }, "✕"))),
+      state.filter.rule ? h("button", { type: "button", class: "ps-link", onclick: () => showProblems(state.filter.rule) }, "See each with its reason") : "",
       h("button", { type: "button", class: "ps-link", onclick: () => { search.value = ""; filter({ actions: [], rule: "", text: "", columns: {} }); } }, "Clear all"));
   }
 
@@ -233,20 +245,21 @@ export function renderPlan({ model, el }) {
       h("span", { class: "ps-push ps-muted" }, `${range}${state.cost}`));
   }
 
-  const askPictures = calm((columns) => {
-    const names = columns.filter((column) => column.is_field && !pictures.has(column.name)).map((column) => column.name);
-    if (names.length && plan.n) ask("pictures", { names }, (answer) => {
-      for (const [name, picture] of Object.entries(answer.pictures)) pictures.set(name, picture);
+  const askPictures = calm((columns) => { // one at a time: a scroll waits for no more than one
+    const next = columns.find((column) => column.is_field && !pictures.has(column.name));
+    if (next && plan.n) ask("pictures", { names: [next.name] }, (answer) => {
+      pictures.set(next.name, answer.pictures[next.name]);
       const { pinned, moving, skipped, before } = layout();
       drawHead(pinned, moving, skipped, before);
+      askPictures([...pinned, ...moving]);
     });
-  }, 60);
+  }, 120);
 
   // --- what is done ---
   const filter = (part) => { showProblems(""); act("filter", { filter: { ...state.filter, ...part } }); };
   const pickProblem = (problem) => {
     const isOn = problem.rule === (problemRule || state.filter.rule);
-    if (problem.is_warning && !isOn && !problemRule) return filter({ rule: problem.rule });
+    if (problem.is_warning && problem.has_ids && !isOn && !problemRule) return filter({ rule: problem.rule });
     if (state.filter.rule) filter({ rule: "" });
     showProblems(isOn ? "" : problem.rule);
     return drawChips();
@@ -396,10 +409,13 @@ export function renderPlan({ model, el }) {
     const id = jump.value.trim();
     if (event.key !== "Enter" || !id) return;
     showProblems("");
-    ask("find", { id }, (answer) => {
+    const { n, columns } = wantedRows();
+    ask("find", { id, before: AHEAD + 2, n, columns }, (answer) => {
+      take(answer, columns);
       steerTo(answer.place - 2);
+      asked = JSON.stringify(wantedRows());
       cursor = { place: answer.place, column: 1 };
-      refresh();
+      draw();
       box.focus({ preventScroll: true });
     });
   });
@@ -415,7 +431,7 @@ export function renderPlan({ model, el }) {
   }, { passive: true });
 
   // --- beginning, others, the end ---
-  talk.hear("moved", calm(({ version }) => { if (plan && version > state.version) refresh(); }, 50));
+  talk.hear("moved", calm(({ version }) => { if (plan && version > state.version) { asked = ""; refresh(); } }, 50));
   const size = new ResizeObserver(() => { if (state.cost) { draw(); refresh(); } });
   ask("open", {}, (answer) => {
     plan = answer;

@@ -6,12 +6,13 @@ const WIDTH = 108, HEIGHT = 20;
 
 /** Return what stands below a field's name: how many change, how many have a value, and how the values lie. */
 export function fieldPicture(column, picture) {
+  const percent = (share) => share > 0 && share < 0.01 ? "< 1 %" : share < 1 && share > 0.99 ? "> 99 %" : `${Math.round(100 * share)} %`;
   const told = picture?.is_loss ? `${count(picture.n_cleared)} cleared` : `${count(column.n_changed)} change`;
-  const node = h("div", { class: "pp-picture" }, h("div", { class: `pp-sub ps-cut ${picture?.is_loss ? "ps-warn" : "ps-muted"}` },
-    picture?.is_loss ? h("span", { "aria-hidden": "true" }, "△ ") : null, told));
+  const shares = picture ? picture.held.map((n) => picture.n ? n / picture.n : 0) : [];
+  const words = shares.map(percent);
+  const node = h("div", { class: "pp-picture" }, h("div", { class: `pp-sub ${picture?.is_loss ? "ps-warn" : "ps-muted"}` },
+    h("span", { class: "ps-cut" }, picture?.is_loss ? h("span", { "aria-hidden": "true" }, "△ ") : null, told), h("span", {}, words[1] ?? "")));
   if (!picture) return node;
-  const shares = picture.held.map((n) => picture.n ? n / picture.n : 0);
-  const words = shares.map((share) => `${Math.round(share * 1000) / 10} %`);
   const moves = `${count(column.n_changed, "change")}: ${count(picture.n_new)} new, ${count(picture.n_cleared)} cleared.`;
   const sentence = `${moves} ${words[0]} filled before, ${words[1]} after. ${distributionWords(picture)}`;
   node.title = sentence;

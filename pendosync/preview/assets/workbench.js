@@ -49,7 +49,7 @@ function render({ model, el }) {
   // --- the kinds ---
   function drawKinds() {
     kinds.replaceChildren(h("span", { class: "ps-title" }, "Workbench"), h("span", { class: "ps-tag" }, visible(state.target)),
-      state.kinds.length > 1 ? state.kinds.map((kind) => h("button", { type: "button", class: "ps-chip", "aria-pressed": kind === state.kind, onclick: () => swap(kind) }, `${kind}s`)) : "");
+      ...state.kinds.filter(() => state.kinds.length > 1).map((kind) => h("button", { type: "button", class: "ps-chip", "aria-pressed": kind === state.kind, onclick: () => swap(kind) }, `${kind}s`)));
   }
   const swap = (kind) => ask("show", { kind }, (answer) => {
     take(answer);
