@@ -30,6 +30,7 @@ users = pl.DataFrame(
 fields = ps.fetch_fields(client, kind="visitor")
 """
 SLOW = "sandbox.misbehave('latency', path='/api/v1/metadata', method='POST'"
+KEEP_STATE = "@jupyter-widgets/jupyterlab-manager:saveWidgetState"
 MOVED = "{id: values for id, values in sandbox.values('visitor', 'custom').items() if values != held[id]}"
 
 
@@ -177,10 +178,13 @@ def test_the_workbench_leads_the_same_way(lab: Lab) -> None:
 
 
 def assert_saves_no_row(notebook: Notebook) -> None:
-    """What is on disk, the cells' own words aside, names the widget and holds no value of a row."""
+    """What is on disk, the cells' own words aside, holds the widgets' state and no value of a row."""
+    notebook.lab.command(KEEP_STATE)
     saved = notebook.save()
+    notebook.lab.command(KEEP_STATE)
     left = json.dumps([saved["metadata"], [{**cell, "source": ""} for cell in saved["cells"]]])
     assert "Workbench for visitors" in left
+    assert "application/vnd.jupyter.widget-state+json" in saved["metadata"]["widgets"]
     assert re.findall(r"u-\d{4}|tier-\d|zone-\d|integration-key", left) == []
 
 
