@@ -75,7 +75,9 @@ class PlanPreview(Answering):
             "n": len(plan),
             "n_unchanged": None if compared is None else max(0, compared - len(plan)),
             "actions": list(summary.actions.items()),
-            "problems": [self._problem(rule, n) for rule, n in [*summary.blocked.items(), *summary.warned.items()]],
+            "problems": [
+                self._problem(rule, n) for rule, n in [*summary.blocked.items(), *summary.warned.items()]
+            ],
             "held": list(summary.held),
             "notes": list(summary.notes),
             "columns": [self._head(column) for column in self._grid.columns.values()],
