@@ -107,6 +107,13 @@ def choose_by_clicks(notebook: Notebook) -> list[str]:
     for key in ("ArrowDown", "ArrowDown", "Space"):
         notebook.lab.page.keyboard.press(key)
     assert_comes_to_hold(notebook, "view.selection.but", (known[1], known[7]))
+    notebook.lab.page.keyboard.press("Enter")
+    panel = shown.get_by_role("complementary")
+    expect(panel.locator(".ps-code").first).to_contain_text(f'"visitorId":"{known[7]}"')
+    assert (
+        panel.locator("dt").last.evaluate("name => name.offsetHeight") < 30
+    )  # JupyterLab makes names of such lists narrow
+    notebook.lab.page.keyboard.press("Escape")
     shown.get_by_role("button", name="Clear all").click()
     expect(foot).to_contain_text("38 selected of 120 ids")
     chosen = [id for id in known[1::3] if id not in (known[1], known[7])]
