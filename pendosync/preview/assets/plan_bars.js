@@ -27,7 +27,7 @@ export function filtersOf(filter, does) {
   ];
 }
 
-/** Return how many are selected, of how many, which places are in sight (none up to 0), and what the choice costs. */
+/** Return how many are selected, of how many, which are in sight unless the last place is 0, and what the choice costs. */
 export function footOf(plan, state, firstPlace, lastPlace) {
   const { n_shown: shown, n_selected_here: here } = state;
   const some = here === shown ? "all" : here === 0 ? "none" : count(here);
