@@ -113,8 +113,7 @@ export function open(model, el, label) {
   const onKey = (event) => { // JupyterLab's own keys rest while one of ours has the focus: D, D deletes a cell there
     if (!root.contains(event.target)) return;
     const isTheirs = (event.ctrlKey || event.metaKey) && !root.dataset.keys?.includes(event.key.toLowerCase());
-    if (isTheirs) root.removeAttribute("data-lm-suppress-shortcuts");
-    else root.setAttribute("data-lm-suppress-shortcuts", "true");
+    event.target.toggleAttribute("data-lm-suppress-shortcuts", !isTheirs); // most of its keys match the target itself
   };
   const live = new MutationObserver(onLive);
   for (let node = el; node && node !== document.body; node = node.parentElement) live.observe(node, { attributeFilter: ["class"] });
