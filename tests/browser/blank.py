@@ -25,12 +25,13 @@ THEMES = Path(sys.prefix) / "share/jupyter/lab/themes/@jupyterlab"
 BASE = """<!doctype html><html lang="en"><title>A widget</title><meta charset="utf-8">
 <body data-jp-theme-light="{light}" style="margin:0;padding:16px;background:var(--jp-layout-color0)"><main></main></body></html>"""
 MODEL = """() => {
-    const hearers = [];
-    window.deliver = messages => messages.forEach(one => [...hearers].forEach(hear => hear(one, [])));
+    const hearers = {'msg:custom': [], 'comm_live_update': []};
+    window.deliver = messages => messages.forEach(one => [...hearers['msg:custom']].forEach(hear => hear(one, [])));
+    window.lose = () => hearers['comm_live_update'].forEach(hear => hear());
     window.model = {
         send: message => { window.kernel(message).then(deliver); },
-        on: (name, hear) => { if (name === 'msg:custom') hearers.push(hear); },
-        off: (name, hear) => { hearers.splice(hearers.indexOf(hear), 1); },
+        on: (name, hear) => { hearers[name].push(hear); },
+        off: (name, hear) => { hearers[name].splice(hearers[name].indexOf(hear), 1); },
     };
 }"""
 MOUNT = """async source => {

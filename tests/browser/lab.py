@@ -71,7 +71,10 @@ KERNEL_IDLE = """() => {
     return panel?.sessionContext?.session?.kernel?.status === 'idle';
 }"""
 CONTRASTS = """view => {
-    const parts = css => { const [r, g, b, a = 1] = css.match(/[\\d.]+/g).map(Number); return [[r, g, b], a]; };
+    const parts = css => { // of rgb(1, 2, 3) or, where colours are mixed, color(srgb 0.1 0.2 0.3 / 0.4)
+        const [r, g, b, a = 1] = css.match(/\\d[\\d.]*(e-\\d+)?/g).map(Number);
+        return [css.startsWith('color') ? [r, g, b].map(c => c * 255) : [r, g, b], a];
+    };
     const over = (upper, lower, alpha) => upper.map((c, i) => c * alpha + lower[i] * (1 - alpha));
     const light = colour => colour.map(c => c / 255)
         .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)

@@ -103,8 +103,8 @@ def test_a_kernel_that_does_not_answer_is_waited_for(blank: Blank, shown: Locato
     assert said(shown) == ["one"]
 
 
-def test_a_kernel_that_is_gone_is_told(shown: Locator) -> None:
-    shown.evaluate("root => root.parentElement.classList.add('jupyter-widgets-disconnected')")
+def test_a_kernel_that_is_gone_is_told(blank: Blank, shown: Locator) -> None:
+    blank.page.evaluate("lose()")
     expect(shown.get_by_role("status")).to_contain_text("Run the cell again to go on")
     assert shown.locator("button").first.evaluate("node => getComputedStyle(node).pointerEvents") == "none"
 

@@ -45,6 +45,7 @@ WATCH = """() => {
     })).observe(panel.content.node, {subtree: true, childList: true, attributes: true});
 }"""
 
+
 @pytest.fixture(scope="module")
 def _opened(lab: Lab) -> Notebook:
     notebook = lab.open_notebook("runs.ipynb")

@@ -1,6 +1,7 @@
 // What each widget here stands on: elements made of text and never of markup, and questions to the kernel.
 
 const QUIET_MS = 1500;
+const GONE = new Set(["restarting", "autorestarting", "terminating", "dead"]);
 const HIDDEN = /(?! )[\p{C}\p{Z}]/gu;
 
 /** Return an element. `on…` are listeners, `class`, `aria-…` and the like attributes; children are nodes or texts. */
@@ -103,10 +104,9 @@ export function open(model, el, label) {
     if (notice.classList.contains("ps-wrong")) say("");
     return question.then(answer);
   };
-  const onLive = () => {
-    isGone = el.closest(".jupyter-widgets-disconnected") !== null;
-    root.classList.toggle("ps-gone", isGone);
-    if (!isGone) return;
+  const onGone = () => {
+    isGone = true;
+    root.classList.add("ps-gone");
     clearTimeout(timer);
     say("The kernel is gone, and what it held with it. Run the cell again to go on.", "ps-lost");
   };
@@ -115,8 +115,10 @@ export function open(model, el, label) {
     const isTheirs = (event.ctrlKey || event.metaKey) && !root.dataset.keys?.includes(event.key.toLowerCase());
     event.target.toggleAttribute("data-lm-suppress-shortcuts", !isTheirs); // most of its keys match the target itself
   };
-  const live = new MutationObserver(onLive);
-  for (let node = el; node && node !== document.body; node = node.parentElement) live.observe(node, { attributeFilter: ["class"] });
+  const onStatus = (_, status) => { if (GONE.has(status)) onGone(); };
+  const kernel = model.widget_manager?.context?.sessionContext ?? model.widget_manager?.kernel; // a notebook’s, a console’s
+  kernel?.statusChanged?.connect(onStatus); // of a kernel that is shut down, or that died, a model hears nothing
+  model.on("comm_live_update", onGone);
   model.on("msg:custom", onMessage);
   window.addEventListener("keydown", onKey, true);
   el.append(root);
@@ -131,7 +133,8 @@ export function open(model, el, label) {
     },
     close() {
       clearTimeout(timer);
-      live.disconnect();
+      kernel?.statusChanged?.disconnect(onStatus);
+      model.off("comm_live_update", onGone);
       model.off("msg:custom", onMessage);
       window.removeEventListener("keydown", onKey, true);
     },
