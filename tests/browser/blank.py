@@ -23,7 +23,9 @@ from pendosync.preview.view import View
 Theme = Literal["light", "dark"]
 THEMES = Path(sys.prefix) / "share/jupyter/lab/themes/@jupyterlab"
 BASE = """<!doctype html><html lang="en"><title>A widget</title><meta charset="utf-8">
-<body data-jp-theme-light="{light}" style="margin:0;padding:16px;background:var(--jp-layout-color0)"><main></main></body></html>"""
+<style>body {{ margin: 0; padding: 16px; background: var(--jp-layout-color0); color: var(--jp-ui-font-color1);
+font: 13px/1.5 var(--jp-ui-font-family); }}</style>
+<body data-jp-theme-light="{light}"><main></main></body></html>"""
 MODEL = """() => {
     const hearers = {'msg:custom': [], 'comm_live_update': []};
     window.deliver = messages => messages.forEach(one => [...hearers['msg:custom']].forEach(hear => hear(one, [])));
@@ -74,11 +76,15 @@ class Blank:
     outside: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
-    def show(self, view: View, *, theme: Theme = "light", width: int = 1160, height: int = 900) -> Locator:
-        """Show *view*, and return its root once it is there."""
+    def clear(self, theme: Theme, width: int, height: int) -> None:
+        """Begin again with an empty page."""
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.set_content(BASE.format(light=str(theme == "light").lower()))
         self.page.add_style_tag(content=theme_css(theme))
+
+    def show(self, view: View, *, theme: Theme = "light", width: int = 1160, height: int = 900) -> Locator:
+        """Show *view*, and return its root once it is there."""
+        self.clear(theme, width, height)
         self.page.add_style_tag(content=view._css)
         view.comm = self.comm
         self.page.evaluate(MODEL)
@@ -106,9 +112,9 @@ class Blank:
 
 
 @contextmanager
-def open_blank(browser: Browser) -> Iterator[Blank]:
-    """Open a blank page; it closes with the block."""
-    page = browser.new_page()
+def open_blank(browser: Browser, *, scale: float = 1) -> Iterator[Blank]:
+    """Open a blank page, of so many dots a pixel; it closes with the block."""
+    page = browser.new_page(device_scale_factor=scale)
     page.set_default_timeout(10_000)
     blank = Blank(page)
     watch_page(page, blank.outside, blank.errors)
