@@ -63,8 +63,8 @@ def make_world(folder: Path) -> World:
         users = ps.load_table(ROOT / "notebooks" / "data" / "users.csv")
         fields = ps.fetch_fields(client, kind="visitor")
         mapping = ps.suggest_mapping(users, kind="visitor", fields=fields)
-        plan = ps.plan_table(users, mapping, client=client, create="unknown_ids")
-        sandbox.misbehave("fail_records", times=3)
+        plan = ps.plan_table(users, mapping, client=client, create="unknown_ids", batch_size=8)
+        sandbox.misbehave("fail_records", times=9)
         run = ps.push(plan, client=client, journal=ps.open_journal(folder), show=False)
         run.wait()
     return World(plan, run)
@@ -92,7 +92,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="pendosync-") as folder, open_browser(chromium) as browser:
         world = make_world(Path(folder))
-        with open_blank(browser, scale=2) as blank:
+        with open_blank(browser, scale=1.5) as blank:
             for shot in SHOTS:
                 for theme in get_args(Theme):
                     path = take(shot, world, blank, theme)

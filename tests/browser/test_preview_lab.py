@@ -170,6 +170,11 @@ def test_a_zoomed_and_a_narrow_notebook_leave_all_in_reach(
         root.locator(".pp-row").nth(2).locator(".pp-id").click()
         root.get_by_role("complementary").wait_for()
         assert root.evaluate("root => root.scrollWidth <= root.clientWidth")
+        widths = root.evaluate(
+            """root => ['.pp-head .pp-fixed', '.pp-row .pp-fixed']
+                .map(where => root.querySelector(where).getBoundingClientRect().width)"""
+        )
+        assert widths[0] == widths[1]
         outside = root.evaluate(
             """root => {
                 const frame = root.getBoundingClientRect();
@@ -185,6 +190,17 @@ def test_a_zoomed_and_a_narrow_notebook_leave_all_in_reach(
         page.set_viewport_size(was)
 
 
+def test_the_style_of_the_notebook_does_not_reach_in(notebook: Notebook) -> None:
+    root = preview(notebook)
+    root.locator(".pp-row").nth(2).locator(".pp-id").click()
+    panel = root.get_by_role("complementary")
+    expect(panel.locator("dt").first).to_have_css("float", "none")
+    expect(panel.locator("dt").first).to_have_css("font-weight", "400")
+    expect(panel.locator("pre").first).to_have_css("padding-left", "10px")
+    expect(root.locator(".ps-chip").first).to_have_css("border-top-left-radius", "12px")
+    expect(root.locator(".ps-btn").first).to_have_css("border-top-left-radius", "4px")
+
+
 def test_all_is_readable_in_a_light_and_a_dark_theme(notebook: Notebook) -> None:
     root = preview(notebook)
     root.locator(".ps-chip").filter(has_text="update").click()
@@ -195,13 +211,6 @@ def test_all_is_readable_in_a_light_and_a_dark_theme(notebook: Notebook) -> None
         notebook.lab.set_theme(theme)
         assert len(contrasts(root)) > 60
         assert too_faint(root) == []
-
-
-def test_the_benchmark_measures_each_of_its_targets(lab: Lab) -> None:
-    bench = open_bench(lab)
-    bench.make_plan(2_000)
-    use(bench, 2_000, 0)
-    assert bench.seen.keys() == TARGETS.keys()
 
 
 @pytest.mark.parametrize("end", ["restarted", "crashed", "shut down"])
@@ -220,3 +229,10 @@ def test_a_view_says_that_its_kernel_is_gone(notebook: Notebook, end: str) -> No
     expect(root.locator(".pp-row").first).to_be_visible()
     if end != "shut down":
         page.wait_for_function(KERNEL_IDLE)
+
+
+def test_the_benchmark_measures_each_of_its_targets(lab: Lab) -> None:
+    bench = open_bench(lab)
+    bench.make_plan(2_000)
+    use(bench, 2_000, 0)
+    assert bench.seen.keys() == TARGETS.keys()

@@ -4,7 +4,7 @@ import { columnsMenu, columnMenu, filterWords } from "./plan_menus.js";
 import { fieldPicture, rowPanel } from "./plan_panel.js";
 
 const ROW = 28, HEAD = 76, MOST_PX = 30_000_000; // Chromium cuts an element at 33,554,428 px: beyond, page by fraction
-const AHEAD = 4, ID_WIDTH = 190, TICK_WIDTH = 36;
+const AHEAD = 4, TICK_WIDTH = 36, NARROW = 720;
 const MARKS = { n: "new", c: "changed", x: "cleared" };
 
 /** Show the preview of a plan in `el`; return what ends it. */
@@ -52,10 +52,11 @@ export function renderPlan({ model, el }) {
     return [...pinned, ...shown.filter((column) => !pinned.includes(column))];
   };
   const nPinned = () => look.pinned.filter((name) => byName(name) && !look.hidden.has(name)).length;
+  const idWidth = () => (root.clientWidth > NARROW ? 190 : 130);
   const widthOf = (column) => look.widths.get(column.name);
   const layout = () => {
     const columns = shownColumns(), pinned = nPinned();
-    const fixed = TICK_WIDTH + ID_WIDTH + columns.slice(0, pinned).reduce((sum, column) => sum + widthOf(column), 0);
+    const fixed = TICK_WIDTH + idWidth() + columns.slice(0, pinned).reduce((sum, column) => sum + widthOf(column), 0);
     const moving = columns.slice(pinned), sight = box.clientWidth - fixed;
     let left = 0, from = 0, to = moving.length, before = 0;
     moving.forEach((column, at) => {
@@ -161,7 +162,7 @@ export function renderPlan({ model, el }) {
     };
     const tick = h("input", { type: "checkbox", checked: isOn, tabIndex: -1, "aria-label": `Select ${visible(id)}` });
     const tickCell = h("div", { class: "pp-cell pp-tick", role: "gridcell", id: cellId(place, 0), "aria-colindex": 1 }, tick);
-    const idCell = h("div", { class: "pp-cell pp-id ps-mono", role: "rowheader", id: cellId(place, 1), "aria-colindex": 2, title: visible(id) },
+    const idCell = h("div", { class: "pp-cell pp-id ps-mono", role: "rowheader", id: cellId(place, 1), "aria-colindex": 2, style: `width:${idWidth()}px`, title: visible(id) },
       value(id), action === "create" ? h("span", { class: "pp-mark" }, " new") : null);
     for (const [node, number] of [[tickCell, 0], [idCell, 1]]) if (cursor.place === place && cursor.column === number) node.classList.add("pp-cursor");
     const fixed = h("div", { class: "pp-fixed", role: "presentation" }, tickCell, idCell, pinned.map((column, index) => cell(column, index + 2)));
@@ -194,7 +195,7 @@ export function renderPlan({ model, el }) {
     head.replaceChildren(
       h("div", { class: "pp-fixed", role: "presentation" },
         h("div", { class: "pp-cell pp-tick", role: "columnheader", "aria-colindex": 1 }, all),
-        heading("id", null, 1, ID_WIDTH), pinned.map((column, index) => heading(column.name, column, index + 2, widthOf(column)))),
+        heading("id", null, 1, idWidth()), pinned.map((column, index) => heading(column.name, column, index + 2, widthOf(column)))),
       h("div", { class: "pp-skip", role: "presentation", style: `width:${before}px` }),
       ...moving.map((column, index) => heading(column.name, column, index + 2 + pinned.length + skipped, widthOf(column))));
     if (focused) [...head.querySelectorAll("[data-focus]")].find((node) => node.dataset.focus === focused)?.focus({ preventScroll: true });
@@ -226,7 +227,7 @@ export function renderPlan({ model, el }) {
   }
 
   function drawFilters() {
-    const words = filterWords(state.filter);
+    const words = filterWords(state.filter).filter(({ isChip }) => !isChip); // a pressed chip says it already
     filters.hidden = words.length === 0;
     filters.replaceChildren(
       ...words.map(({ text, without }) => h("button", { type: "button", class: "ps-chip", "aria-label": `Take away the filter ${text}`, onclick: () => filter(without) }, visible(text), h("span", { "aria-hidden": "true" }, "✕"))),
@@ -366,7 +367,7 @@ export function renderPlan({ model, el }) {
   const reveal = (number) => { // scroll sideways until a column is in sight
     const pinned = nPinned(), columns = shownColumns();
     if (number < 2 + pinned) return;
-    const fixed = TICK_WIDTH + ID_WIDTH + columns.slice(0, pinned).reduce((sum, column) => sum + widthOf(column), 0);
+    const fixed = TICK_WIDTH + idWidth() + columns.slice(0, pinned).reduce((sum, column) => sum + widthOf(column), 0);
     const left = columns.slice(pinned, number - 2).reduce((sum, column) => sum + widthOf(column), 0);
     const right = left + widthOf(columns[number - 2]), sight = box.clientWidth - fixed;
     if (left < box.scrollLeft) box.scrollLeft = left;
