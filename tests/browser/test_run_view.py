@@ -47,8 +47,8 @@ WATCH = """() => {
 
 
 @pytest.fixture(scope="module")
-def _opened(lab: Lab) -> Notebook:
-    notebook = lab.open_notebook("runs.ipynb")
+def _opened(_lab: Lab) -> Notebook:
+    notebook = _lab.open_notebook("runs.ipynb")
     notebook.tell(OPEN)
     return notebook
 
