@@ -14,7 +14,7 @@ BROWSER := $(wildcard tests/browser)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test lint format types pytest browser lowest faults clean
+.PHONY: help demo lab test lint format types pytest browser lowest faults shots clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,9 @@ lowest: $(LOWEST)/.tests  ## the tests again, with the lowest versions allowed
 
 faults: $(VENV)/.tests  ## kills, cuts, full disks and lies: what was lost, sent twice or told wrongly; QUICK=1 for a tenth
 	@$(BIN)/python -m benchmarks.faults $(if $(QUICK),--quick)
+
+shots: $(VENV)/.tests  ## a picture of each widget, light and dark, into build/shots/
+	@$(BIN)/python tests/browser/shots.py
 
 clean:  ## remove what make made; journals (.pendosync/) and .env stay
 	rm -rf $(VENV) $(LOWEST) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

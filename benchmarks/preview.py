@@ -174,6 +174,7 @@ def open_bench(lab: Lab) -> Bench:
 
 def use(bench: Bench, rows: int, at: int) -> None:
     """Preview the plan and use the view once as a person does; *at* is the number of the round."""
+    bench.notebook.clear()  # and by now what passed before is counted
     before = bench.wire.n_bytes
     bench.seen["run the cell → first rows"].append(bench.show())
     bench.seen["bytes to the first rows"].append((bench.wire.n_bytes - before) / 1e6)

@@ -23,15 +23,18 @@ from pendosync.preview.view import View
 Theme = Literal["light", "dark"]
 THEMES = Path(sys.prefix) / "share/jupyter/lab/themes/@jupyterlab"
 BASE = """<!doctype html><html lang="en"><title>A widget</title><meta charset="utf-8">
-<body data-jp-theme-light="{light}" style="margin:0;padding:16px;background:var(--jp-layout-color0)"><main></main></body></html>"""
+<style>body {{ margin: 0; padding: 16px; background: var(--jp-layout-color0); color: var(--jp-ui-font-color1);
+font: 13px/1.5 var(--jp-ui-font-family); }}</style>
+<body data-jp-theme-light="{light}"><main></main></body></html>"""
 MODEL = """state => {
-    const hearers = [];
-    window.deliver = messages => messages.forEach(one => [...hearers].forEach(hear => hear(one, [])));
+    const hearers = {'msg:custom': [], 'comm_live_update': []};
+    window.deliver = messages => messages.forEach(one => [...hearers['msg:custom']].forEach(hear => hear(one, [])));
+    window.lose = () => hearers['comm_live_update'].forEach(hear => hear());
     window.model = {
         get: name => state[name],
         send: message => { window.kernel(message).then(deliver); },
-        on: (name, hear) => { if (name === 'msg:custom') hearers.push(hear); },
-        off: (name, hear) => { if (name === 'msg:custom') hearers.splice(hearers.indexOf(hear), 1); },
+        on: (name, hear) => { hearers[name].push(hear); },
+        off: (name, hear) => { hearers[name].splice(hearers[name].indexOf(hear), 1); },
     };
 }"""
 MOUNT = """async source => {
@@ -81,14 +84,14 @@ class Blank:
 
     def show(self, view: View, *, theme: Theme = "light", width: int = 1160, height: int = 900) -> Locator:
         """Show *view*, and return its root once it is there."""
-        self._open(view, theme, width, height)
+        self._begin(view, theme, width, height)
         return self.show_again(view)
 
     def show_over(
         self, view: View, html: str, *, theme: Theme = "light", width: int = 1160, height: int = 900
     ) -> Locator:
         """Show *html*, and start *view*, which is no output of its own but finds its place in it; return its root."""
-        self._open(view, theme, width, height)
+        self._begin(view, theme, width, height)
         self.picture(html)
         self.page.evaluate(START, view._esm)
         return self.page.locator("main .ps")
@@ -97,10 +100,14 @@ class Blank:
         """Draw *html* in place of what the page holds."""
         self.page.locator("main").evaluate("(node, html) => { node.innerHTML = html; }", html)
 
-    def _open(self, view: View, theme: Theme, width: int, height: int) -> None:
+    def clear(self, theme: Theme, width: int, height: int) -> None:
+        """Begin again with an empty page."""
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.set_content(BASE.format(light=str(theme == "light").lower()))
         self.page.add_style_tag(content=theme_css(theme))
+
+    def _begin(self, view: View, theme: Theme, width: int, height: int) -> None:
+        self.clear(theme, width, height)
         self.page.add_style_tag(content=view._css)
         view.comm = self.comm
         self.page.evaluate(MODEL, view.get_state())
@@ -127,9 +134,9 @@ class Blank:
 
 
 @contextmanager
-def open_blank(browser: Browser) -> Iterator[Blank]:
-    """Open a blank page; it closes with the block."""
-    page = browser.new_page()
+def open_blank(browser: Browser, *, scale: float = 1) -> Iterator[Blank]:
+    """Open a blank page, of so many dots a pixel; it closes with the block."""
+    page = browser.new_page(device_scale_factor=scale)
     page.set_default_timeout(10_000)
     blank = Blank(page)
     watch_page(page, blank.outside, blank.errors)

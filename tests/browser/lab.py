@@ -70,6 +70,36 @@ KERNEL_IDLE = """() => {
     const panel = jupyterapp.shell.currentWidget;
     return panel?.sessionContext?.session?.kernel?.status === 'idle';
 }"""
+CONTRASTS = """view => {
+    const parts = css => { // of rgb(1, 2, 3) or, where colours are mixed, color(srgb 0.1 0.2 0.3 / 0.4)
+        const [r, g, b, a = 1] = css.match(/\\d[\\d.]*(e-\\d+)?/g).map(Number);
+        return [css.startsWith('color') ? [r, g, b].map(c => c * 255) : [r, g, b], a];
+    };
+    const over = (upper, lower, alpha) => upper.map((c, i) => c * alpha + lower[i] * (1 - alpha));
+    const light = colour => colour.map(c => c / 255)
+        .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const ratio = (one, other) => {
+        const [low, high] = [light(one), light(other)].sort((a, b) => a - b);
+        return (high + 0.05) / (low + 0.05);
+    };
+    const ground = node => {
+        if (!node) return [255, 255, 255];
+        const [colour, alpha] = parts(getComputedStyle(node).backgroundColor);
+        return over(colour, ground(node.parentElement), alpha);
+    };
+    const opacity = node => node ? Number(getComputedStyle(node).opacity) * opacity(node.parentElement) : 1;
+    const found = [];
+    for (const node of view.querySelectorAll('*')) {
+        const [colour, alpha] = parts(getComputedStyle(node).color);
+        const text = [...node.childNodes].filter(n => n.nodeType === 3).map(n => n.data.trim()).join('');
+        const under = ground(node);
+        if (text) found.push([text, ratio(over(colour, under, alpha * opacity(node)), under)]);
+        else if (!node.children.length && !node.textContent && node.style.background)
+            found.push(['', ratio(under, ground(view))]);
+    }
+    return found;
+}"""
 NUMBERED = "index => jupyterapp.shell.currentWidget.content.widgets[index].model.executionCount !== null"
 
 
@@ -287,6 +317,16 @@ def watch_page(page: Page, outside: list[str], errors: list[str]) -> None:
     page.context.on("request", look)
     page.on("websocket", look)
     page.on("pageerror", lambda error: errors.append(str(error)))
+
+
+def contrasts(view: Locator) -> list[tuple[str, float]]:
+    """Return each text and each bare mark of *view*, with its contrast to what lies under it."""
+    return [(text, ratio) for text, ratio in view.evaluate(CONTRASTS)]
+
+
+def too_faint(view: Locator) -> list[tuple[str, float]]:
+    """Return what of *view* has less contrast than WCAG asks for: 4.5 for a text, 3 for a mark."""
+    return [(text, ratio) for text, ratio in contrasts(view) if ratio < (4.5 if text else 3)]
 
 
 def _free_port() -> int:

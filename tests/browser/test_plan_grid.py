@@ -129,6 +129,7 @@ def test_chips_search_and_all_make_a_condition(root: Locator, view: PlanView) ->
     expect(root.locator(".pp-foot")).to_contain_text("0 selected")
     chip(root, "create").click()
     expect(root.locator(".pp-foot")).to_contain_text("100 shown")
+    expect(root.locator(".pp-filters")).to_be_hidden()  # the pressed chip says it
     root.get_by_label("Search ids and texts").fill("TEAM 3")
     expect(root.locator(".pp-foot")).to_contain_text("20 shown, none of them selected")
     root.get_by_role("checkbox", name="Select all rows shown").click()
@@ -180,6 +181,20 @@ def test_the_grid_scrolls_through_the_kernel(blank: Blank, root: Locator) -> Non
     root.locator(".pp-box").evaluate("box => { box.scrollTop = box.scrollHeight; }")
     row(root, "u-1999").wait_for()
     assert max(question["args"]["n"] for question in blank.asked if question["kind"] == "rows") < 40
+
+
+def test_rows_in_sight_are_asked_for_once(blank: Blank, root: Locator) -> None:
+    expect(root.locator(".pp-heading svg")).to_have_count(3)
+    assert [one["args"]["names"] for one in blank.asked if one["kind"] == "pictures"] == [
+        [name] for name in ("plan", "seats", "team")
+    ]
+    blank.asked.clear()
+    root.get_by_label("Go to id, press Enter").fill("u-1234")
+    blank.page.keyboard.press("Enter")
+    expect(row(root, "u-1234").locator(".pp-cursor")).to_be_visible()
+    row(root, "u-1234").get_by_role("checkbox").click()
+    expect(root.locator(".pp-foot")).to_contain_text("1,999 selected")
+    assert [one["kind"] for one in blank.asked] == ["find", "rows"]
 
 
 def test_an_id_is_jumped_to(root: Locator) -> None:

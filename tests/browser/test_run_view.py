@@ -12,7 +12,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from lab import Cell, Lab, Notebook, environment
+from lab import Cell, Lab, Notebook, contrasts, environment, too_faint
 from playwright.sync_api import Locator, expect
 
 SHOTS = Path(__file__).parents[2] / "build" / "shots"
@@ -43,35 +43,6 @@ WATCH = """() => {
             drawn.push([index, known, panel.sessionContext.session.kernel.status]);
         }
     })).observe(panel.content.node, {subtree: true, childList: true, attributes: true});
-}"""
-
-# Each text and each bare mark of a view, with its contrast to what lies under it.
-CONTRASTS = """view => {
-    const parts = css => { const [r, g, b, a = 1] = css.match(/[\\d.]+/g).map(Number); return [[r, g, b], a]; };
-    const over = (upper, lower, alpha) => upper.map((c, i) => c * alpha + lower[i] * (1 - alpha));
-    const light = colour => colour.map(c => c / 255)
-        .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
-        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-    const ratio = (one, other) => {
-        const [low, high] = [light(one), light(other)].sort((a, b) => a - b);
-        return (high + 0.05) / (low + 0.05);
-    };
-    const ground = node => {
-        if (!node) return [255, 255, 255];
-        const [colour, alpha] = parts(getComputedStyle(node).backgroundColor);
-        return over(colour, ground(node.parentElement), alpha);
-    };
-    const opacity = node => node ? Number(getComputedStyle(node).opacity) * opacity(node.parentElement) : 1;
-    const found = [];
-    for (const node of view.querySelectorAll('*')) {
-        const [colour, alpha] = parts(getComputedStyle(node).color);
-        const text = [...node.childNodes].filter(n => n.nodeType === 3).map(n => n.data.trim()).join('');
-        const under = ground(node);
-        if (text) found.push([text, ratio(over(colour, under, alpha * opacity(node)), under)]);
-        else if (!node.children.length && !node.textContent && node.style.background)
-            found.push(['', ratio(under, ground(view))]);
-    }
-    return found;
 }"""
 
 
@@ -289,7 +260,6 @@ def test_views_are_readable_in_a_light_and_a_dark_theme(notebook: Notebook) -> N
         lab.set_theme(theme)
         lab.page.screenshot(path=SHOTS / f"{theme}.png")
         for cell in (failing, going_on):
-            contrasts = view(cell).evaluate(CONTRASTS)
-            assert len(contrasts) > 8
-            assert [(text, ratio) for text, ratio in contrasts if ratio < (4.5 if text else 3)] == []
+            assert len(contrasts(view(cell))) > 8
+            assert too_faint(view(cell)) == []
     assert notebook.ask("run.progress.is_over") is False

@@ -3,6 +3,7 @@
 const QUIET_MS = 1500;
 const WAITING = "The kernel has not answered yet. While a cell runs, it answers when the cell has ended.";
 const LOST = "The kernel is gone, and what it held with it. Run the cell again to go on.";
+const GONE = new Set(["restarting", "autorestarting", "terminating", "dead"]);
 const HIDDEN = /(?! )[\p{C}\p{Z}]/gu;
 
 /** Return an element. `on…` are listeners, `class`, `aria-…` and the like attributes; children are nodes or texts. */
@@ -108,21 +109,21 @@ export function open(model, el, label, words = {}) {
     if (notice.classList.contains("ps-wrong")) say("");
     return question.then(answer);
   };
-  const onLive = () => {
-    isGone = el.closest(".jupyter-widgets-disconnected") !== null;
-    root.classList.toggle("ps-gone", isGone);
-    if (!isGone) return;
+  const onGone = () => {
+    isGone = true;
+    root.classList.add("ps-gone");
     clearTimeout(timer);
     say(words.lost ?? LOST, "ps-lost");
   };
   const onKey = (event) => { // JupyterLab's own keys rest while one of ours has the focus: D, D deletes a cell there
     if (!root.contains(event.target)) return;
     const isTheirs = (event.ctrlKey || event.metaKey) && !root.dataset.keys?.includes(event.key.toLowerCase());
-    if (isTheirs) root.removeAttribute("data-lm-suppress-shortcuts");
-    else root.setAttribute("data-lm-suppress-shortcuts", "true");
+    event.target.toggleAttribute("data-lm-suppress-shortcuts", !isTheirs); // most of its keys match the target itself
   };
-  const live = new MutationObserver(onLive);
-  for (let node = el; node && node !== document.body; node = node.parentElement) live.observe(node, { attributeFilter: ["class"] });
+  const onStatus = (_, status) => { if (GONE.has(status)) onGone(); };
+  const kernel = model.widget_manager?.context?.sessionContext ?? model.widget_manager?.kernel; // a notebook’s, a console’s
+  kernel?.statusChanged?.connect(onStatus); // of a kernel that is shut down, or that died, a model hears nothing
+  model.on("comm_live_update", onGone);
   model.on("msg:custom", onMessage);
   window.addEventListener("keydown", onKey, true);
   el.append(root);
@@ -137,7 +138,8 @@ export function open(model, el, label, words = {}) {
     },
     close() {
       clearTimeout(timer);
-      live.disconnect();
+      kernel?.statusChanged?.disconnect(onStatus);
+      model.off("comm_live_update", onGone);
       model.off("msg:custom", onMessage);
       window.removeEventListener("keydown", onKey, true);
     },

@@ -123,7 +123,7 @@ export function renderPlan({ model, el }) {
     if (held) [...head.querySelectorAll("[data-focus]")].find((node) => node.dataset.focus === held)?.focus({ preventScroll: true });
   }
   function drawBars() {
-    const isFiltered = filterWords(state.filter).length > 0;
+    const isFiltered = state.filter.rule || filterWords(state.filter).some(({ isChip }) => !isChip); // a pressed chip says it already
     empty.hidden = state.n_shown > 0 || !!listed;
     empty.textContent = plan.n === 0 ? "Nothing would change: Pendo holds these values already." : "No row fits the filters.";
     const pressed = document.activeElement?.closest(".pp-chips") === chips ? document.activeElement.dataset.chip : "";

@@ -16,11 +16,11 @@ export function chipsOf(plan, { actions, rule }, does) {
   ];
 }
 
-/** Return the filters in force, each to be taken away by a click. */
+/** Return the filters in force that no chip shows, each to be taken away by a click. */
 export function filtersOf(filter, does) {
   const link = (label, onclick) => h("button", { type: "button", class: "ps-link", onclick }, label);
   return [
-    ...filterWords(filter).map(({ text, without }) => h("button", { type: "button", class: "ps-chip", "aria-label": `Take away the filter ${text}`, onclick: () => does.filter(without) },
+    ...filterWords(filter).filter(({ isChip }) => !isChip).map(({ text, without }) => h("button", { type: "button", class: "ps-chip", "aria-label": `Take away the filter ${text}`, onclick: () => does.filter(without) },
       visible(text), h("span", { "aria-hidden": "true" }, "✕"))),
     ...(filter.rule ? [link("See each with its reason", () => does.list(filter.rule))] : []),
     link("Clear all", does.clear),

@@ -3,12 +3,12 @@ import { button, calm, count, h, value, visible } from "./kit.js";
 
 const STATES = { "": "any", changed: "changes", new: "is new", other: "gets another value", cleared: "is cleared", unchanged: "stays as it is" };
 
-/** Return each filter in force in words, with the filters that are left without it. */
+/** Return each filter in force in words, with the filters that are left without it, and whether a chip shows it. */
 export function filterWords(filter) {
   const words = [];
-  if (filter.rule) words.push({ text: `problem: ${filter.rule.replaceAll("_", " ")}`, without: { rule: "" } });
+  if (filter.rule) words.push({ text: `problem: ${filter.rule.replaceAll("_", " ")}`, without: { rule: "" }, isChip: true });
   if (filter.text) words.push({ text: `text: ${filter.text}`, without: { text: "" } });
-  for (const action of filter.actions) words.push({ text: `action: ${action}`, without: { actions: filter.actions.filter((one) => one !== action) } });
+  for (const action of filter.actions) words.push({ text: `action: ${action}`, without: { actions: filter.actions.filter((one) => one !== action) }, isChip: true });
   for (const [name, asked] of Object.entries(filter.columns)) {
     const { [name]: _, ...others } = filter.columns;
     words.push({ text: `${name} ${columnWords(asked)}`, without: { columns: others } });

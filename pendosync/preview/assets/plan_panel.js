@@ -51,7 +51,7 @@ export function rowPanel(row, close) {
   const copyCurl = button("Copy as curl", (event) => copy(row.curl, event.currentTarget));
   const copyBody = button("Copy body", (event) => copy(row.body, event.currentTarget));
   return [
-    h("div", { class: "pp-panel-head" }, h("h3", { class: "ps-mono" }, value(row.id)), button("✕", close, { "aria-label": "Close the row", class: "ps-btn" })),
+    h("div", { class: "pp-panel-head" }, h("h3", { class: "ps-mono" }, value(row.id)), button("✕", close, { "aria-label": "Close the row", class: "pp-close" })),
     h("div", { class: "ps-muted" }, `${row.action}${row.row === null ? "" : ` · row ${count(row.row)} of the table`}`),
     ...row.problems.map((problem) => h("p", { class: problem.severity === "warn" ? "ps-warn" : "ps-bad" },
       problem.severity === "warn" ? "△ " : "✕ ", problem.field ? [value(problem.field), ": "] : null, visible(problem.reason))),

@@ -175,10 +175,11 @@ function render({ model, el }) {
 function part(model, name) {
   const inner = new Map();
   return {
-    get: (key) => model.get?.(key),
+    widget_manager: model.widget_manager,
     send: (message) => model.send({ part: name, ...message }),
     on(event, hear) {
-      inner.set(hear, ({ part: to, ...message }) => { if (to === name) hear(message); });
+      const mine = ({ part: to, ...message }) => { if (to === name) hear(message); };
+      inner.set(hear, event === "msg:custom" ? mine : hear);
       model.on(event, inner.get(hear));
     },
     off(event, hear) { model.off(event, inner.get(hear)); },
