@@ -56,6 +56,7 @@ faults: $(VENV)/.tests  ## kills, cuts, full disks and lies: what was lost, sent
 	@$(BIN)/python -m benchmarks.faults $(if $(QUICK),--quick)
 
 shots: $(VENV)/.tests  ## a picture of each widget, light and dark, into build/shots/
+	@bash .ci/chromium
 	@$(BIN)/python tests/browser/shots.py
 
 clean:  ## remove what make made; journals (.pendosync/) and .env stay

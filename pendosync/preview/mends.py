@@ -27,11 +27,11 @@ class Mend:
 
 
 _WORDS: Final = {
-    "missing_id": ("{rows} without an id", "They are dropped. Fill the ids in the table to keep them."),
-    "duplicate_id": ("{rows} share an id", "They are dropped, as which one holds is not said. Keep one row for each id in the table."),
+    "missing_id": ("{rows} without an id", "Dropped. Fill the ids in the table to keep the rows."),
+    "duplicate_id": ("{rows} share an id", "Dropped, as which one holds is not said. Keep one row for each id in the table."),
     "similar_id": ("{rows} with ids that differ by case or blanks only", "Pendo tells them apart. Fold them in the table if they mean the same."),
     "long_id": ("{rows} with an id over 128 bytes", "Pendo cuts a visitor's id there. Shorten it in the table."),
-    "anonymous_id": ("{rows} with an anonymous visitor’s id", "They are dropped: these ids are Pendo’s own."),
+    "anonymous_id": ("{rows} with an anonymous visitor’s id", "Dropped: such ids are Pendo’s own."),
     "unknown_field": ("not in Pendo", ""),
     "deleted_field": ("deleted in Pendo", "Choose another field, or restore it in Pendo."),
     "read_only_field": ("can’t be written", "Pendo calculates this field. Choose another."),
@@ -42,8 +42,8 @@ _WORDS: Final = {
     "list_outside_agent": ("lists go to the agent group only", ""),
     "wrong_value": ("{cells} of another type", ""),
     "not_finite": ("{cells} NaN or infinite", ""),
-    "unsafe_integer": ("{cells} beyond ±2^53", "They would be rounded on the way."),
-    "long_text": ("{cells} over 1,500 characters", "They are sent as they are; Pendo recommends shorter ones."),
+    "unsafe_integer": ("{cells} beyond ±2^53", "Would be rounded on the way."),
+    "long_text": ("{cells} over 1,500 characters", "Sent as it is; Pendo recommends shorter texts."),
     "looks_secret": ("looks like a secret", "Pendo’s users will see these values."),
 }  # fmt: skip
 """Rule → what is wrong in few words, and what that means or what to do. Where it is empty, the check's own reason."""
@@ -55,8 +55,8 @@ def words_of(problem: Problem) -> tuple[str, str]:
     counts = {"rows": counted(problem.n, "row"), "cells": counted(problem.n, "value")}
     if not problem.is_whole and problem.field:
         dropped = {
-            "block_field": "They are dropped, and Pendo keeps what it holds there.",
-            "block_row": "Their rows are dropped, as a null would clear what Pendo holds.",
+            "block_field": "Dropped; Pendo keeps what it holds there.",
+            "block_row": "The rows are dropped, as a null would clear what Pendo holds.",
         }.get(problem.severity, "")
         means = " ".join(part for part in (means, dropped) if part)
     return short.format(**counts), means or f"{problem.reason[:1].upper()}{problem.reason[1:]}."
