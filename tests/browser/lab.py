@@ -63,6 +63,11 @@ CLEAR = """() => {
     const model = jupyterapp.shell.currentWidget.content.model.sharedModel;
     model.deleteCellRange(0, model.cells.length);
 }"""
+SHUT = """async () => {
+    const panel = jupyterapp.shell.currentWidget;
+    await panel.sessionContext.shutdown();
+    panel.dispose();
+}"""
 KERNEL_IDLE = """() => {
     const panel = jupyterapp.shell.currentWidget;
     return panel?.sessionContext?.session?.kernel?.status === 'idle';
@@ -87,13 +92,13 @@ class Lab:
     outside: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
-    def open_notebook(self, name: str, *sources: str) -> Notebook:
+    def open_notebook(self, name: str, *sources: str, kernel: str = "python3") -> Notebook:
         """Write a notebook and open it, with a kernel of its own."""
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         written = nbformat.v4.new_notebook(cells=cells)
         written.metadata["kernelspec"] = {
-            "name": "python3",
-            "display_name": "Python 3",
+            "name": kernel,
+            "display_name": kernel,
             "language": "python",
         }  # otherwise a dialog asks which kernel
         nbformat.write(written, self.root / "nb" / name)
@@ -102,6 +107,27 @@ class Lab:
             f"jupyterapp.shell.currentWidget?.context?.path === '{name}' && ({KERNEL_IDLE})()"
         )
         return Notebook(self, name)
+
+    def read_notebook(self, name: str) -> None:
+        """Open a notebook without a kernel."""
+        self.command("docmanager:open", {"path": name, "kernelPreference": {"shouldStart": False}})
+        self.page.wait_for_function(f"jupyterapp.shell.currentWidget?.context?.path === '{name}'")
+
+    def add_kernel(self, name: str) -> None:
+        """Make a kernel known whose packages of *name*, as installed by `make`, lie before all others."""
+        overlay = Path(__file__).parents[2] / ".venv" / "kernels" / name
+        assert overlay.is_dir(), f"{overlay} is missing. Hint: make browser"
+        before = [str(overlay), *filter(None, [os.environ.get("PYTHONPATH")])]
+        spec = {
+            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": name,
+            "language": "python",
+            "env": {"PYTHONPATH": os.pathsep.join(before)},
+        }
+        folder = self.root / "data" / "kernels" / name
+        folder.mkdir(parents=True)
+        (folder / "kernel.json").write_text(json.dumps(spec))
+        self.page.evaluate("jupyterapp.serviceManager.kernelspecs.refreshSpecs()")
 
     def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:
         """Carry out one of JupyterLab's commands, and wait until it is done."""
@@ -161,6 +187,10 @@ class Notebook:
     def interrupt(self) -> None:
         """Press ■."""
         self.lab.command("notebook:interrupt-kernel")
+
+    def shut(self) -> None:
+        """End its kernel and take it from the page, without a question."""
+        self.lab.page.evaluate(SHUT)
 
     def save(self) -> dict[str, Any]:
         """Save it, and return what is on disk then."""
@@ -277,7 +307,7 @@ def watch_page(page: Page, outside: list[str], errors: list[str]) -> None:
 
     page.context.on("request", look)
     page.on("websocket", look)
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("pageerror", lambda error: errors.append(error.stack or str(error)))
 
 
 def _free_port() -> int:

@@ -12,10 +12,11 @@ function initialize({ model }) {
   const views = [];
   const settle = (found) => {
     if (views.some((view) => view.place === found && found.contains(view.el))) return;
-    const left = views.filter((view) => !view.place?.isConnected);
+    const left = views.filter((view) => !view.place.isConnected);
     const view = left.find((one) => one.within === found.parentElement) ?? left[0] ?? draw(model);
-    if (!views.includes(view)) views.push(view);
     view.move(found);
+    if (view.isLost()) observer.disconnect(); // nobody is there to tell how the run goes: the picture stays
+    else if (!views.includes(view)) views.push(view);
   };
   const look = (nodes) => {
     for (const node of nodes) {
@@ -26,7 +27,7 @@ function initialize({ model }) {
   };
   const observer = new MutationObserver((changes) => look(changes.flatMap((change) => [...change.addedNodes])));
   observer.observe(document.body, { childList: true, subtree: true });
-  const onLive = () => views.forEach((view) => view.learn());
+  const onLive = () => views.forEach((view) => void view.learn());
   model.on("comm_live_update", onLive);
   look([document.body]);
   return () => {
@@ -41,7 +42,7 @@ function draw(model) {
   const el = h("div", { hidden: true });
   const words = { quiet: 1000, waiting: "" };
   const { root, ask, say, hear, close } = open(model, el, "Push", words);
-  let now = null, wish = "", waits_until = 0, focused = null;
+  let now = null, wish = "", waits_until = 0, focused = null, id = "";
 
   const title = h("span", { class: "ps-title" }), tag = h("span", { class: "ps-tag" });
   const rest = button("Pause", () => press(now.state === "paused" ? "proceed" : "pause"));
@@ -53,6 +54,7 @@ function draw(model) {
   const bar = h("div", { class: "ps-run-bar", role: "progressbar", "aria-label": "ids with an outcome", "aria-valuemin": 0 });
   const counts = h("span", { class: "ps-run-counts" }), facts = h("span", { class: "ps-push ps-muted" });
   const line = drawLine(), batches = h("span", { class: "ps-push ps-muted" });
+  const course = h("div", { class: "ps-bar ps-run-course" }, line.node, batches);
   const wait = h("div", { class: "ps-run-line ps-warn", hidden: true }), lowered = h("div", { class: "ps-run-line ps-warn", hidden: true });
   const ending = h("strong", { class: "ps-run-ending" });
   const rows = drawRows(ask);
@@ -63,7 +65,7 @@ function draw(model) {
   root.classList.add("ps-run");
   root.tabIndex = -1;
   root.append(h("div", { class: "ps-bar" }, title, tag, buttons), confirm, bar, h("div", { class: "ps-bar" }, counts, facts),
-    wait, lowered, h("div", { class: "ps-bar ps-run-course" }, line.node, batches), end, note, next, rows.node, aloud);
+    wait, lowered, course, end, note, next, rows.node, aloud);
 
   function press(deed) {
     if (wish) return;
@@ -93,9 +95,10 @@ function draw(model) {
     set(title, `${told.heading} ${told.title}`);
     set(tag, `run ${told.run}`);
     showBar();
-    set(facts, told.facts.join(" · "));
-    set(batches, told.batches);
     line.show(told);
+    course.hidden = line.node.hidden;
+    set(facts, [...told.facts, ...(course.hidden ? [told.batches] : [])].join(" · "));
+    set(batches, told.batches);
     setLine(lowered, told.lowered && `△ ${told.lowered}`);
     setLine(note, told.note);
     setLine(next, told.next);
@@ -157,17 +160,19 @@ function draw(model) {
 
   const view = {
     el, close, place: null, within: null,
+    isLost: () => el.classList.contains("jupyter-widgets-disconnected"),
     move(place) {
       this.place = place;
       this.within = place.parentElement;
+      ask("look", {}, (told) => { id = told.model; show(told); });
+      if (this.isLost()) return;
       place.prepend(el);
       if (now) cover();
       if (focused && document.activeElement === document.body) focused.focus({ preventScroll: true });
-      ask("look", {}, (told) => { this.model = told.model; show(told); });
     },
-    learn() { // the page shows no view of the model, so that nobody else tells whether its kernel lives
-      if (!this.model) return;
-      model.widget_manager.get_model(this.model).then((own) => el.classList.toggle("jupyter-widgets-disconnected", !own.comm_live));
+    async learn() { // the page shows no other view of the model that would say whether its kernel lives
+      const own = await model.widget_manager.get_model(id).catch(() => null);
+      el.classList.toggle("jupyter-widgets-disconnected", !own?.comm_live);
     },
   };
   root.addEventListener("focusin", (event) => { focused = event.target; });
