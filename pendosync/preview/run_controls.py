@@ -144,11 +144,8 @@ class RunControls(View):
                 self._found[reason], on=["status", "reason"], how="semi", maintain_order="left"
             )
         page = chosen.slice(at, PAGE).rows()
-        return {
-            "n": chosen.height,
-            "at": at,
-            "rows": [(_cut(id), status, _cut(why)) for id, status, why in page],
-        }
+        rows = [(_cut(id), status, _cut(why)) for id, status, why in page]
+        return {"n": chosen.height, "at": at, "size": PAGE, "rows": rows}
 
 
 def _cut(text: str) -> str:

@@ -24,7 +24,7 @@ from urllib.request import urlopen
 
 import nbformat
 from jupyter_client import BlockingKernelClient
-from playwright.sync_api import Browser, Locator, Page, Request, WebSocket, sync_playwright
+from playwright.sync_api import Browser, Error, Locator, Page, Request, WebSocket, sync_playwright
 
 HOST = "127.0.0.1"
 START_S = 60
@@ -305,9 +305,14 @@ def watch_page(page: Page, outside: list[str], errors: list[str]) -> None:
         if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != HOST:
             outside.append(request.url)
 
+    def note(error: Error) -> None:
+        where = error.stack or str(error)
+        if not ("reading 'kernel'" in where and "jupyterlab-manager" in where):  # of a notebook that has none
+            errors.append(where)
+
     page.context.on("request", look)
     page.on("websocket", look)
-    page.on("pageerror", lambda error: errors.append(error.stack or str(error)))
+    page.on("pageerror", note)
 
 
 def _free_port() -> int:

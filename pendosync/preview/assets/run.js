@@ -46,7 +46,7 @@ function draw(model) {
 
   const title = h("span", { class: "ps-title" }), tag = h("span", { class: "ps-tag" });
   const rest = button("Pause", () => press(now.state === "paused" ? "proceed" : "pause"));
-  const stop = button("Cancel", () => { if (!wish) sure(true); });
+  const stop = button("Cancel", () => { if (!isIdle(stop)) sure(true); });
   const buttons = h("span", { class: "ps-push ps-run-buttons" }, rest, stop);
   const really = button("Stop", () => { sure(false); press("cancel"); }, { class: "ps-btn ps-main" });
   const confirm = h("div", { class: "ps-bar ps-run-sure", role: "group", "aria-label": "Cancel the push", hidden: true },
@@ -68,7 +68,7 @@ function draw(model) {
     wait, lowered, course, end, note, next, rows.node, aloud);
 
   function press(deed) {
-    if (wish) return;
+    if (isIdle(stop)) return;
     wish = deed;
     showButtons();
     ask("do", { deed }, ({ trouble }) => {
@@ -135,8 +135,7 @@ function draw(model) {
     const rests = now.state === "paused", holds = root.contains(document.activeElement);
     set(rest, DEEDS[wish === "cancel" ? "" : wish] ?? (rests ? "Resume" : "Pause"));
     set(stop, wish === "cancel" || now.state === "stopping" ? DEEDS.cancel : "Cancel");
-    const idle = String(Boolean(wish) || now.state === "stopping");
-    [rest, stop].forEach((one) => one.setAttribute("aria-disabled", idle));
+    [rest, stop].forEach((one) => setIdle(one, wish || now.state === "stopping"));
     rest.hidden = now.state === "stopping" || wish === "cancel";
     buttons.hidden = now.over;
     if (now.over || now.state === "stopping") confirm.hidden = true;
@@ -196,6 +195,15 @@ function set(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Let a button rest, or not; one that is disabled for good would lose the focus. */
+function setIdle(node, is_idle) {
+  node.setAttribute("aria-disabled", String(Boolean(is_idle)));
+}
+
+function isIdle(node) {
+  return node.getAttribute("aria-disabled") === "true";
+}
+
 function setLine(node, text) {
   node.hidden = !text;
   set(node, text || "");
@@ -232,19 +240,21 @@ function drawRows(ask) {
   const body = h("tbody");
   const table = h("table", {}, h("thead", {}, h("tr", {}, ["id", "status", "reason"].map((name) => h("th", { scope: "col" }, name)))), body);
   const where = h("span", { class: "ps-muted", role: "status" });
-  const page = { at: 0, size: 0, n: 0 };
-  const back = button("‹ Previous", () => turn(page.at - page.size)), on = button("Next ›", () => turn(page.at + page.size));
+  let page = null;
+  const back = button("‹ Previous", () => { if (!isIdle(back)) turn(page.at - page.size); });
+  const on = button("Next ›", () => { if (!isIdle(on)) turn(page.at + page.size); });
+  const pager = h("span", { class: "ps-push" }, back, " ", on);
   const code = h("pre", { class: "ps-code" });
-  node.append(list, h("div", { class: "ps-run-table", tabIndex: 0, role: "group", "aria-label": "Rows" }, table), h("div", { class: "ps-bar" }, where, h("span", { class: "ps-push" }, back, " ", on)),
+  node.append(list, h("div", { class: "ps-run-table", tabIndex: 0, role: "group", "aria-label": "Rows" }, table), h("div", { class: "ps-bar" }, where, pager),
     h("div", { class: "ps-run-code" }, code, button("Copy as code", (event) => copy(code.textContent, event.target))));
 
   const turn = (at) => ask("rows", chosen === null ? { at } : { at, reason: chosen }, (told) => {
-    page.size = Math.max(page.size, told.rows.length);
-    Object.assign(page, { at: told.at, n: told.n });
+    page = told;
     body.replaceChildren(...told.rows.map(([id, status, why]) => h("tr", {}, h("td", { class: "ps-mono" }, value(id)), h("td", {}, status), h("td", {}, value(why)))));
     set(where, `${count(page.at + 1)} to ${count(page.at + told.rows.length)} of ${count(told.n, "row")}`);
-    back.disabled = page.at === 0;
-    on.disabled = page.at + told.rows.length >= told.n;
+    setIdle(back, page.at === 0);
+    setIdle(on, page.at + told.rows.length >= told.n);
+    pager.hidden = told.rows.length === told.n;
   });
   const choose = (index) => {
     chosen = index;
