@@ -27,7 +27,12 @@ demo: $(VENV)/.runtime  ## run the quickstart against the embedded sandbox; no k
 lab: $(VENV)/.runtime  ## open JupyterLab on the quickstart
 	@$(BIN)/jupyter lab notebooks/quickstart.ipynb
 
-test: lint types lowest browser pytest  ## every check; the last lines are the tests' own
+# The lowest versions are tried beside the others: a test waits more than it computes.
+test: lint types $(LOWEST)/.tests  ## every check; the last lines are the tests' own
+	@mkdir -p build; $(MAKE) --no-print-directory lowest >build/lowest.log 2>&1 & beside=$$!; \
+	$(MAKE) --no-print-directory browser pytest; first=$$?; \
+	wait $$beside; second=$$?; echo "With the lowest versions allowed:"; cat build/lowest.log; \
+	exit $$((first + second))
 
 lint: $(VENV)/.tests  ## ruff: lint and format
 	@$(RUFF) check . --extend-exclude '$(VENV)*'

@@ -9,15 +9,19 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+_NEEDED, _STAMP = (
+    ("playwright", ".tests") if "benchmarks.preview" in sys.orig_argv else ("polars", ".runtime")
+)
+
 
 def _go_on_in_venv() -> None:
     root = Path(__file__).parent.parent
     python = root / ".venv" / "bin" / "python"
     subprocess.run(
-        ["make", "--no-print-directory", ".venv/.runtime", f"PYTHON={sys.executable}"], cwd=root, check=True
+        ["make", "--no-print-directory", f".venv/{_STAMP}", f"PYTHON={sys.executable}"], cwd=root, check=True
     )
     os.execv(python, [str(python), *sys.orig_argv[1:]])
 
 
-if find_spec("polars") is None and not sys.prefix.endswith(".venv"):
+if find_spec(_NEEDED) is None and not sys.prefix.endswith(".venv"):
     _go_on_in_venv()

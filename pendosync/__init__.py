@@ -40,6 +40,7 @@ from pendosync.mapping import Mapping, Trait, load_mapping
 from pendosync.pacing import Pacing
 from pendosync.planning import plan_changes
 from pendosync.plans import Plan, build_curl, dry_run, load_plan
+from pendosync.preview import edit_mapping, preview_plan
 from pendosync.push import Run, attach_run, push, resume_push
 from pendosync.refresh import refresh_plan
 from pendosync.regions import Pace, Target
@@ -47,15 +48,17 @@ from pendosync.rejected import plan_rejected
 from pendosync.remote import check_access, fetch_fields, fetch_values
 from pendosync.retries import Retry
 from pendosync.sandbox import Sandbox, open_sandbox
-from pendosync.selections import after, before, changed
+from pendosync.selections import Selection, after, before, changed
 from pendosync.settings import Settings
+from pendosync.shortcuts import plan_table
 from pendosync.snapshots import read_snapshot
 from pendosync.suggestions import suggest_mapping
+from pendosync.summaries import build_summary
 from pendosync.tables import load_table
 from pendosync.undo import plan_undo
 from pendosync.values import check_mapping, map_traits
 from pendosync.verify import verify_run
-from pendosync.workbench import plan_table
+from pendosync.workbench import workbench
 
 __version__ = _version("pendosync")
 
@@ -89,6 +92,7 @@ __all__ = [
     "Run",
     "Sandbox",
     "SandboxError",
+    "Selection",
     "Settings",
     "SettingsError",
     "StalePlanError",
@@ -100,6 +104,7 @@ __all__ = [
     "attach_run",
     "before",
     "build_curl",
+    "build_summary",
     "changed",
     "check_access",
     "check_drift",
@@ -108,6 +113,7 @@ __all__ = [
     "diff_values",
     "drop_blocked",
     "dry_run",
+    "edit_mapping",
     "ensure_clean",
     "fetch_fields",
     "fetch_values",
@@ -122,6 +128,7 @@ __all__ = [
     "plan_rejected",
     "plan_table",
     "plan_undo",
+    "preview_plan",
     "push",
     "read_outcomes",
     "read_plan",
@@ -131,4 +138,5 @@ __all__ = [
     "resume_push",
     "suggest_mapping",
     "verify_run",
+    "workbench",
 ]

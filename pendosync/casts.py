@@ -71,7 +71,7 @@ def raw_text(name: str, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(name)
     if dtype.is_float():
         return pl.when(column.is_finite()).then(_json_text(column, name)).otherwise(_quoted(column))
-    inside = _in_calendar(column, dtype)
+    inside = in_calendar(column, dtype)
     if inside is None:
         return _json_text(column, name)
     # outside the calendar polars panics when it writes a date
@@ -145,7 +145,7 @@ def _to_float(name: str, dtype: pl.DataType, zone: str | None) -> pl.Expr | None
 def _to_date(name: str, dtype: pl.DataType, zone: str | None) -> pl.Expr | None:
     if is_text(dtype):
         return _in_years(date_from_text(name, zone))
-    inside = _in_calendar(pl.col(name), dtype)
+    inside = in_calendar(pl.col(name), dtype)
     if inside is None:
         return None
     column = pl.when(inside).then(pl.col(name))
@@ -156,7 +156,7 @@ def _to_date(name: str, dtype: pl.DataType, zone: str | None) -> pl.Expr | None:
     return _in_years(column.dt.convert_time_zone("UTC") if dtype.time_zone else _in_zone(column, zone))
 
 
-def _in_calendar(column: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
+def in_calendar(column: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
     """Return whether each date lies in the years 1 to 9999, or None where *dtype* is none."""
     if isinstance(dtype, pl.Date):
         return column.to_physical().is_between(*_DAYS)

@@ -129,15 +129,34 @@ def check_values(
     ensure_frame(values, VALUES, "values")
     if fields is not None:
         ensure_frame(fields, FIELDS, "fields")
-    found = [
-        *_check_ids(values, mapping),
-        *_check_columns(values, mapping),
-        *(_check_schema(values, mapping, fields) if fields is not None else ()),
-        *_check_cells(values, mapping),
-    ]
+    return _in_order([*_check_ids(values, mapping), *_check_fields(values, mapping, fields)])
+
+
+def check_ids(values: pl.DataFrame, /, *, mapping: Mapping) -> pl.DataFrame:
+    """Return what `check_values` finds about the ids alone."""
+    return _in_order(_check_ids(values, mapping))
+
+
+def check_fields(
+    values: pl.DataFrame, /, *, mapping: Mapping, fields: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Return what `check_values` finds about the fields alone, so that one trait can be looked at by itself."""
+    return _in_order(_check_fields(values, mapping, fields))
+
+
+def _in_order(found: Iterable[pl.DataFrame]) -> pl.DataFrame:
     order = pl.DataFrame({"rule": list(RULES), "_order": range(len(RULES))})
     problems = pl.concat([no_problems(), *found]).join(order, on="rule", how="left", maintain_order="left")
     return problems.sort("_order", maintain_order=True).drop("_order")
+
+
+def _check_fields(
+    values: pl.DataFrame, mapping: Mapping, fields: pl.DataFrame | None
+) -> Iterable[pl.DataFrame]:
+    yield from _check_columns(values, mapping)
+    if fields is not None:
+        yield from _check_schema(values, mapping, fields)
+    yield from _check_cells(values, mapping)
 
 
 def drop_blocked(values: pl.DataFrame, problems: pl.DataFrame, /) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from pendosync.errors import PlanError, counted
+from pendosync.reports import Report, report_html
 
 RECHECKED: Final = 200
 """Ids re-read before sending, by default: all of a small plan, a sample of a large one. One request each."""
@@ -70,6 +71,36 @@ class Gates:
             int(most * n_ids) if isinstance(most, float) and most < 1 else None if most is None else int(most)
         )
 
+    def _repr_html_(self) -> str:
+        limits = [(f"{name}={getattr(self, name)!r}", text) for name, text in _in_words(self)]
+        return report_html(Report("Gates: what a push may do at most", limits))
+
+
+def _in_words(gates: Gates) -> Iterator[tuple[str, str]]:
+    """Yield each gate with what it lets through."""
+    share = gates.max_changed_share
+    is_usual = share == "usual"
+    few = f", where more than {_FEW_IDS:,} do" if is_usual else ""
+    yield "max_ids", f"{_most(gates.max_ids, 'id')} in the plan"
+    yield (
+        "max_changed_share",
+        f"{_share(_USUAL_SHARE if is_usual else share)} of the ids compared change{few}",
+    )
+    yield "max_cleared", f"{_most(gates.max_cleared, 'value')} cleared"
+    yield "agent_fields", f"fields of the group agent {'written' if gates.agent_fields else 'not written'}"
+    yield "recheck", f"{_most(gates.recheck or 0, 'id')} read again before anything is sent"
+    is_share = isinstance(gates.max_failed, float) and gates.max_failed < 1
+    failed = f"{_share(gates.max_failed)} of the ids" if is_share else _most(gates.max_failed, "id")
+    yield "max_failed", f"{failed} failed{'' if gates.max_failed is None else ', then the run stops'}"
+
+
+def _most(limit: int | float | None, noun: str) -> str:
+    return f"any number of {noun}s" if limit is None else f"at most {counted(int(limit), noun)}"
+
+
+def _share(share: Any) -> str:
+    return "any share" if share is None else f"at most {100 * share:.4g}%"
+
 
 @dataclass(frozen=True, slots=True)
 class Canary:
@@ -121,35 +152,49 @@ class Facts:
     writes_agent: bool
 
 
-def held_by(gates: Gates, facts: Facts) -> list[str]:
-    """Return a sentence for each gate that holds such a plan back: the number, the limit and what to type."""
-    return list(_sentences(gates, facts))
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One gate that holds a plan back.
+
+    Args:
+        what: the number and the limit.
+        gate: the gate's name.
+        lift: what it would have to be.
+    """
+
+    what: str
+    gate: str
+    lift: Any
+
+    def __str__(self) -> str:
+        return f"{self.what}. Hint: if that is meant, plan = plan.lift({self.gate}={self.lift!r})."
 
 
-def _sentences(gates: Gates, facts: Facts) -> Iterator[str]:
+def held_by(gates: Gates, facts: Facts) -> list[Held]:
+    """Return each gate that holds such a plan back."""
+    return list(_each_held(gates, facts))
+
+
+def _each_held(gates: Gates, facts: Facts) -> Iterator[Held]:
     if gates.max_ids is not None and facts.n_ids > gates.max_ids:
         what = f"The plan has {counted(facts.n_ids, 'id')}, at most {gates.max_ids:,} may be pushed"
-        yield _sentence(what, f"max_ids={facts.n_ids}")
+        yield Held(what, "max_ids", facts.n_ids)
     share = facts.n_ids / facts.n_compared if facts.n_compared else 0.0
     most = gates.max_changed_share
     is_usual = most == "usual" and facts.n_ids > _FEW_IDS
     limit = _USUAL_SHARE if is_usual else most if isinstance(most, int | float) else None
     if limit is not None and share > limit:
         of = f"{facts.n_ids:,} of the {facts.n_compared:,} ids compared ({share:.2%})"
-        yield _sentence(f"The plan changes {of}, at most {limit:.2%} may change", "max_changed_share=None")
+        yield Held(f"The plan changes {of}, at most {limit:.2%} may change", "max_changed_share", None)
     if gates.max_cleared is not None and facts.n_cleared > gates.max_cleared:
         what = f"The plan clears {counted(facts.n_cleared, 'value')}, at most {gates.max_cleared:,} may become null"
-        yield _sentence(what, f"max_cleared={facts.n_cleared}")
+        yield Held(what, "max_cleared", facts.n_cleared)
     if facts.writes_agent and not gates.agent_fields:
         what = (
             f"The plan writes agent fields of {counted(facts.n_ids, 'id')}, which the browser agent sets again at the "
             f"visitor's next page load; 0 may be written"
         )
-        yield _sentence(what, "agent_fields=True")
-
-
-def _sentence(what: str, lifts: str) -> str:
-    return f"{what}. Hint: if that is meant, plan = plan.lift({lifts})."
+        yield Held(what, "agent_fields", True)
 
 
 def lifted(gates: Gates, changes: dict[str, Any]) -> Gates:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -28,7 +27,7 @@ from pendosync.frames import (
     Route,
     is_unicode,
 )
-from pendosync.reports import BOX, CELL, MUTED, ROW
+from pendosync.reports import Grid, Heads, Report, report_html, shown, some
 
 WRITABLE_GROUPS: Final = ("custom", "agent")
 """The groups that Pendo's bulk write takes. Source: Pendo's public API reference, read 2026-11-23."""
@@ -36,6 +35,9 @@ WRITABLE_GROUPS: Final = ("custom", "agent")
 DEFAULT_GROUPS: Final[AbstractMapping[Route, str]] = {"metadata": "custom", "webhook": "segmentio"}
 """Where each route lands. The API's key for the webhook's group was not seen: `group=` overrides it."""
 
+_COLUMNS: Final[Heads] = (
+    ("trait", "name"), ("", ""), ("field", "name"), ("type", "muted"), ("null", ""),
+)  # fmt: skip
 _TRAIT_KEYS: Final = ("column", "sql", "expr", "field", "type", "null")
 _MAPPING_KEYS: Final = ("kind", "id", "route", "group", "time_zone", "traits")
 
@@ -332,21 +334,12 @@ class Mapping:
         return f"Mapping({self.kind} by {self.id!r} → {self.group}{route}, {counted(len(names), 'trait')}: {shown}{left})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(self._row_html(trait) for trait in self.each_trait)
-        names = ("trait", "", "field", "type", "null")
-        heads = "".join(f"<th style='{CELL}'>{name}</th>" for name in names)
         route = "" if self.route == "metadata" else f" by {self.route}"
-        left = f"<div style='{MUTED}'>No field matches, so left out: {escape(', '.join(self.left_out))}</div>"
-        return (
-            f"<div style='{BOX}'><b>Mapping: {self.kind}s by <code>{escape(self.id)}</code> → "
-            f"{escape(self.group)}{route}</b><table style='margin:8px 0 2px'><thead>{ROW}{heads}</tr></thead>"
-            f"<tbody>{rows}</tbody></table>{left if self.left_out else ''}</div>"
-        )
-
-    def _row_html(self, trait: Trait) -> str:
-        kind = trait.type or f"<span style='{MUTED}'>as it is</span>"
-        cells = (escape(trait.source), "→", escape(trait.field), kind, trait.null)
-        return ROW + "".join(f"<td style='{CELL}'>{cell}</td>" for cell in cells) + "</tr>"
+        title = f"Mapping: {self.kind}s by {shown(self.id)} → {shown(self.group)}{route}"
+        facts = (("time zone", self.time_zone),) if self.time_zone else ()
+        grid = Grid(_COLUMNS, [_cells(trait) for trait in self.each_trait])
+        left = (f"No field matches, so left out: {some(self.left_out)}",) if self.left_out else ()
+        return report_html(Report(title, facts, (grid,), left))
 
 
 def load_mapping(path: str | Path, /) -> Mapping:
@@ -371,6 +364,10 @@ def load_mapping(path: str | Path, /) -> Mapping:
             f"file. Hint: Path('mapping.toml').write_text(mapping.to_toml()) writes one."
         ) from None
     return Mapping.from_dict(values)
+
+
+def _cells(trait: Trait) -> tuple[str, ...]:
+    return (shown(trait.source, 80), "→", shown(trait.field), trait.type or "as it is", trait.null)
 
 
 def _ensure_text(name: str, value: object) -> None:

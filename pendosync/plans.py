@@ -20,6 +20,7 @@ from pendosync.checks import RULES, no_problems
 from pendosync.errors import PlanError, counted, first_line, listed, nearest
 from pendosync.folders import altered, read_folder, write_folder
 from pendosync.frames import (
+    CHANGE_COLUMNS,
     DTYPES,
     PROBLEMS,
     REQUESTS,
@@ -31,11 +32,12 @@ from pendosync.frames import (
     raw_of,
     type_of,
 )
-from pendosync.gates import Canary, Facts, Gates, held_by, lifted
+from pendosync.gates import Canary, Facts, Gates, Held, held_by, lifted
 from pendosync.mapping import Mapping
+from pendosync.overview import Summary, plan_html
 from pendosync.regions import MASK, Pace, Target
-from pendosync.reports import Summary, plan_html, plan_text
-from pendosync.selections import after, before, changed
+from pendosync.selections import Selection, after, before, changed
+from pendosync.summaries import problem_grids
 from pendosync.wire import Shape, build_requests, encode_before, encode_records, steps_of
 
 _FORMAT: Final = 2
@@ -82,6 +84,11 @@ class Plan:
         return change_fields(self.changes)
 
     @property
+    def kept(self) -> list[str]:
+        """The columns that were kept to filter on, in order; they never travel."""
+        return [name for name in self.changes.columns if name not in CHANGE_COLUMNS]
+
+    @property
     def n_requests(self) -> int:
         """How many requests the plan makes, retries aside."""
         return sum(step.n_batches for step in steps_of(len(self), self.shape))
@@ -109,9 +116,18 @@ class Plan:
         named = [cell.alias(name) for name, cell in cells.items()]
         return self.changes.rechunk().select("row", "id", raw_of(raws), *named)
 
-    @cached_property
+    @property
     def held_by(self) -> list[str]:
         """A sentence for each gate that holds the plan back: the number, the limit and what to type."""
+        return [str(held) for held in self._held]
+
+    @property
+    def lifts(self) -> dict[str, Any]:
+        """The gates that hold the plan back, and what each would have to be: `plan.lift(**plan.lifts)` frees it."""
+        return {held.gate: held.lift for held in self._held}
+
+    @cached_property
+    def _held(self) -> list[Held]:
         n_cleared = sum(self.changes.select(_is_cleared(name).sum()).item() for name in self.fields)
         writes_agent = self.shape.group == "agent" and self.shape.route == "metadata" and len(self) > 0
         return held_by(self.gates, Facts(len(self), self.n_compared, n_cleared, writes_agent))
@@ -160,7 +176,7 @@ class Plan:
 
     def select(
         self,
-        expr: pl.Expr | None = None,
+        expr: pl.Expr | Selection | None = None,
         /,
         *,
         ids: Iterable[str] | None = None,
@@ -170,7 +186,7 @@ class Plan:
 
         Args:
             expr: a condition over `before("…")`, `after("…")`, `changed("…")`, `pl.col("id")`, `pl.col("action")`
-                and the columns that were kept.
+                and the columns that were kept; or a Selection, such as a preview's `view.selection`.
             ids: these ids and no others.
             but: not these ids.
 
@@ -180,6 +196,9 @@ class Plan:
         `plan.select(after("seats") > 10)` takes the ids that will have more than ten seats.
         """
         chosen = self.changes
+        if isinstance(expr, Selection):
+            self._known_ids([*expr.also, *expr.but])
+            expr = expr.to_expr()
         if expr is not None and not isinstance(expr, pl.Expr):
             raise PlanError(
                 f"select was given {expr!r}. Expected a polars expression. Hint: plan.select(after('seats') > 10)."
@@ -283,10 +302,11 @@ class Plan:
             )
 
     def __repr__(self) -> str:
-        return plan_text(self.summary)
+        return repr(self.summary)
 
     def _repr_html_(self) -> str:
-        return plan_html(self.summary, self.changes.head(8), self.fields)
+        problems = problem_grids(self.problems)
+        return plan_html(self.summary, self.changes.head(8), self.fields, problems)
 
 
 def load_plan(folder: str | Path, /) -> Plan:

@@ -67,6 +67,11 @@ class Pace:
         if most is not None and (not isinstance(most, int) or most < 1):
             raise SettingsError.bad_value("max_at_once", most, "a whole number from 1 up, or None")
 
+    def __str__(self) -> str:
+        rates = ((self.max_per_second, "requests a second"), (self.max_rows_per_second, "rows a second"))
+        told = [f"{rate:g} {what}" for rate, what in rates if rate is not None] or ["as fast as it answers"]
+        return ", ".join([*told, f"{self.at_once} in flight"])
+
     @property
     def at_once(self) -> int:
         """How many requests a client has in flight at most: `max_at_once`, or 100."""

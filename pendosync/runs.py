@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import polars as pl
 
@@ -22,6 +22,9 @@ from pendosync.journal import Journal, derive_outcomes, read_outcomes, read_stat
 from pendosync.plans import Plan
 from pendosync.pusher import Pusher
 from pendosync.runfile import now_ms
+
+if TYPE_CHECKING:
+    from pendosync.preview.run_view import Deeds
 
 _PATIENCE_S: Final = 30.0
 _LOOK_S: Final = 0.2
@@ -83,6 +86,10 @@ class Here:
 
     def wait(self, timeout_s: float) -> bool:
         return self._over.wait(timeout_s)
+
+    def watch(self, show: Callable[[Progress], None]) -> None:
+        """Have *show* called, from any thread, whenever the run has moved."""
+        self._pusher.on_move = show
 
     def stop(self) -> None:
         """Stop cleanly, and where that takes too long, cut what is in flight."""
@@ -290,14 +297,28 @@ def start_run(pusher: Pusher, client: Client, journal: Journal, run_id: str, *, 
 
 def show_run(run: Run) -> Callable[[Progress], None]:
     """Show *run* as it goes, in a notebook below the cell, elsewhere as lines on stderr; return what redraws it."""
-    from pendosync.preview.run_view import Deeds, open_run_view
+    from pendosync.preview.run_view import open_run_view
+
+    run._show = open_run_view(run.progress, _deeds(run))
+    return run._show
+
+
+def show_in_place(run: Run) -> str:
+    """Show a run of this process wherever a page keeps the place that is called what this returns, in no output."""
+    from pendosync.preview.run_controls import RunControls
+
+    controls = RunControls(run.progress, _deeds(run))
+    if isinstance(run._way, Here):
+        run._way.watch(controls.show)
+    controls.show(run.progress)
+    return str(controls.mark)
+
+
+def _deeds(run: Run) -> Deeds:
+    from pendosync.preview.run_view import Deeds
 
     outcomes = functools.partial(read_outcomes, run._journal, run.id)
-    is_here = isinstance(run._way, Here)
-    run._show = open_run_view(
-        run.progress, Deeds(run._way.pause, run._way.proceed, run._way.cancel, outcomes, is_here)
-    )
-    return run._show
+    return Deeds(run._way.pause, run._way.proceed, run._way.cancel, outcomes, isinstance(run._way, Here))
 
 
 def watch(run: Run, show: Callable[[Progress], None]) -> None:

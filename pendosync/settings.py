@@ -14,9 +14,15 @@ from dotenv import dotenv_values
 
 from pendosync.errors import SettingsError
 from pendosync.regions import API_PACE, DATA_PACE, MASK, REGIONS, Pace, Target, hosts_of
+from pendosync.reports import Grid, Heads, Report, Signed, report_html
 
 N = TypeVar("N", int, float)
 
+_USED_FOR: Final = {
+    "integration_key": "reading and writing metadata",
+    "app_key": "Segment's webhook",
+    "track_secret": "track events",
+}
 _WHERE: Final = {
     "integration_key": (
         "the integration key",
@@ -34,6 +40,11 @@ _WHERE: Final = {
         "Settings > Subscription settings > your app > App details, as 'Track event shared secret'",
     ),
 }
+
+_SECRET_COLUMNS: Final[Heads] = (
+    ("secret", ""), ("", ""), ("used for", ""), ("where it is found", "words"),
+)  # fmt: skip
+_READS_ONLY: Final = "read only; Settings(…, access='write') or PENDO_ACCESS=write lets them push"
 
 _PLAIN: Final = (
     "PENDO_REGION", "PENDO_ACCESS", "PENDO_API_URL", "PENDO_DATA_URL",
@@ -220,6 +231,28 @@ class Settings:
         secrets = "".join(f", {name}={MASK}" for name in _WHERE if held.get(name) is not None)
         access = ", access='write'" if held.get("access") == "write" else ""
         return f"Settings(region={held.get('region')!r}{secrets}, api_url={held.get('api_url')!r}{access})"
+
+    def _repr_html_(self) -> str:
+        held = vars(self)  # empty while a traceback looks at one whose arguments were refused
+        grid = Grid(_SECRET_COLUMNS, [_secret_row(name, held.get(name) is not None) for name in _WHERE])
+        facts = [
+            ("access", "write: these settings may push" if held.get("access") == "write" else _READS_ONLY),
+            ("API host", f"{held.get('api_url')}, {held.get('api_pace')}"),
+            ("data host", f"{held.get('data_url')}, {held.get('data_pace')}"),
+        ]
+        return report_html(Report(f"Settings: region {held.get('region')}", facts, (grid,)))
+
+
+def _secret_row(name: str, is_set: bool) -> tuple[str, ...]:
+    """Return whether the secret is set, what it is for, and where it is found; no character of it is read."""
+    what, variable, where = _WHERE[name]
+    state = Signed(f"✓ {MASK}") if is_set else "not set"
+    return (
+        what.removeprefix("the "),
+        state,
+        _USED_FOR[name],
+        "" if is_set else f"{variable}; in Pendo: {where}",
+    )
 
 
 def find_env_file(start: Path | None = None) -> Path | None:

@@ -13,7 +13,8 @@ from pendosync.frames import DTYPES, VALUES, as_words, field_names, raw_of
 from pendosync.mapping import Mapping, Trait
 from pendosync.tables import collect_table, columns_in
 
-_ID: Final = "\0id"
+ID: Final = "\0id"
+"""The id among the sources of values: no column of a table is called so."""
 
 
 def map_traits(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, /) -> pl.DataFrame:
@@ -57,14 +58,14 @@ def map_traits(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, /) -> pl.Da
         │ 1   ┆ bo  ┆ free ┆ null  │
         └─────┴─────┴──────┴───────┘
     """
-    sources = _flatten(_read_sources(table, mapping), mapping)
+    sources = _flatten(read_sources(table, mapping), mapping)
     casts = {}
     for name in _traits_in(sources):
         trait = mapping.trait_of(name)
         casts[name] = cast_column(sources[name], trait.type if trait else None, mapping.time_zone)
     mapped = sources.select(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
-        _id_expr(sources.schema[_ID], mapping).alias("id"),
+        _id_expr(sources.schema[ID], mapping).alias("id"),
         *(expr.alias(name) for name, expr in casts.items()),
     )
     raw = _raw_cells(sources, mapped)
@@ -140,14 +141,18 @@ def columns_of(mapping: Mapping, /) -> list[str]:
     return list(dict.fromkeys(root for expr in exprs for root in expr.meta.root_names()))
 
 
-def _read_sources(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
-    """Return the id and each trait, computed but not yet cast, reading no other column."""
+def read_sources(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
+    """Return the id (as `ID`) and each trait, computed but not yet cast, reading no other column.
+
+    Raises:
+        ColumnNotFoundError, MappingError, TableError: as `map_traits`.
+    """
     names, roots = columns_in(table), columns_of(mapping)
     missing = [root for root in roots if root not in names]
     if missing:
         raise ColumnNotFoundError.of(missing, names, what="The table")
     read = collect_table(table.lazy().select(roots)).rechunk()
-    columns = [read[mapping.id].alias(_ID)]
+    columns = [read[mapping.id].alias(ID)]
     columns += [
         read[trait.column].alias(trait.field) if trait.column is not None else _compute(read, trait)
         for trait in mapping.each_trait
@@ -177,7 +182,7 @@ def _compute(read: pl.DataFrame, trait: Trait) -> pl.Series:
 
 
 def _traits_in(sources: pl.DataFrame) -> list[str]:
-    return [name for name in sources.columns if name != _ID]
+    return [name for name in sources.columns if name != ID]
 
 
 def _flatten(sources: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
@@ -200,9 +205,23 @@ def _flatten(sources: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     return sources
 
 
+def map_ids(table: pl.DataFrame, mapping: Mapping, /) -> pl.DataFrame:
+    """Return the ids that *mapping* takes from *table*: VALUES without a field.
+
+    Raises:
+        ColumnNotFoundError, MappingError: as `map_traits`.
+    """
+    if mapping.id not in table.columns:
+        raise ColumnNotFoundError.of([mapping.id], table.columns, what="The table")
+    ids = table.select(pl.col(mapping.id).alias(ID))
+    row = pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
+    mapped = ids.select(row, _id_expr(ids.schema[ID], mapping).alias("id"))
+    return mapped.with_columns(_no_raw(mapped.height))
+
+
 def _id_expr(dtype: pl.DataType, mapping: Mapping) -> pl.Expr:
     if is_text(dtype) or dtype.is_integer():
-        return pl.col(_ID).cast(pl.String)
+        return pl.col(ID).cast(pl.String)
     raise MappingError(
         f"The id column {mapping.id!r} is {dtype}. Expected text or whole numbers. "
         f"Hint: table.with_columns(pl.col({mapping.id!r}).cast(pl.Int64).cast(pl.String)).",

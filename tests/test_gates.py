@@ -11,6 +11,7 @@ import pendosync as ps
 from pendosync.gates import Facts, held_by
 from tests.test_push import IDS, a_plan, a_table, statuses, writes
 
+CLEARS = ps.Mapping("visitor", "id", [ps.Trait("plan", null="clear")])
 SMALL = Facts(n_ids=10, n_compared=10, n_cleared=0, writes_agent=False)
 
 
@@ -29,7 +30,7 @@ def test_a_small_plan_passes_as_it_is() -> None:
     ],
 )  # fmt: skip
 def test_a_gate_tells_the_number_the_limit_and_what_to_type(facts, gates, words) -> None:
-    (sentence,) = held_by(ps.Gates(**gates), replace(SMALL, **facts))
+    sentence = str(*held_by(ps.Gates(**gates), replace(SMALL, **facts)))
     assert all(word in sentence for word in words), sentence
     assert "Hint:" in sentence
 
@@ -58,6 +59,23 @@ def test_a_gate_lets_pass_up_to_its_limit_and_can_be_lifted(facts, gates) -> Non
 def test_gates_that_cannot_be_are_refused(wrong) -> None:
     with pytest.raises(ps.PlanError, match=r"Expected .* Hint: Gates\("):
         ps.Gates(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("gates", "words"),
+    [
+        ({}, ["at most 100,000 ids in the plan", "at most 50% of the ids compared change, where more than 1,000 do",
+              "at most 100 values cleared", "not written", "at most 200 ids read again", "any number of ids failed"]),
+        ({"max_ids": None, "max_changed_share": None, "max_cleared": 1, "agent_fields": True, "recheck": None},
+         ["any number of ids in the plan", "any share of the ids", "at most 1 value cleared", "group agent written",
+          "at most 0 ids read again"]),
+        ({"max_changed_share": 0.125, "max_failed": 0.05}, ["at most 12.5% of the ids compared change<", "at most 5% of the ids failed"]),
+        ({"max_failed": 3}, ["at most 3 ids failed, then the run stops"]),
+    ],
+)  # fmt: skip
+def test_gates_say_what_they_let_through(gates, words) -> None:
+    html = ps.Gates(**gates)._repr_html_()
+    assert [word for word in words if word not in html] == []
 
 
 def test_a_held_plan_says_so_before_it_is_pushed_and_nothing_is_written(sandbox, client, journal) -> None:
@@ -151,3 +169,16 @@ def test_a_share_of_errors_is_a_budget_too(sandbox, journal) -> None:
         sandbox.misbehave("fail_records", method="POST", ids=IDS[2:5], named=False, times=None)
         with pytest.raises(ps.PushError, match="3 ids failed or are missing, at most 2 may"):
             ps.push(plan, client=client, journal=journal).wait()
+
+
+def test_a_plan_says_what_would_lift_its_gates() -> None:
+    values = ps.map_traits(
+        pl.DataFrame({"id": ["ann", "bo"], "plan": [None, None]}, schema_overrides={"plan": pl.String}),
+        CLEARS,
+    )
+    held = ps.map_traits(pl.DataFrame({"id": ["ann", "bo"], "plan": ["pro", "pro"]}), CLEARS)
+    changes = ps.diff_values(values, before=held, mapping=CLEARS)
+    target = ps.Target("us", "https://app.pendo.io", "https://data.pendo.io")
+    plan = ps.plan_changes(changes, mapping=CLEARS, target=target, gates=ps.Gates(max_cleared=1, max_ids=1))
+    assert plan.lifts == {"max_ids": 2, "max_cleared": 2}
+    assert plan.lift(**plan.lifts).held_by == []

@@ -19,22 +19,23 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pendosync"
 FLOORS = (
     ("errors", "meter", "turns"),
+    ("reports",),
     ("regions", "folders", "gates", "pacing", "retries"),
     ("throttle",),
     ("frames",),
-    ("reports", "settings"),
+    ("overview", "settings"),
     ("mapping",),
     ("tables",),
     ("suggestions", "casts"),
-    ("values",),
-    ("checks",),
+    ("values", "columns"),
+    ("checks", "summaries"),
     ("diffs",),
     ("wire", "comparison", "selections"),
     ("refusals", "loops"),
     ("auth", "records"),
     ("plans", "client", "sandbox", "rundb"),
     ("planning", "runfile", "remote", "preview"),
-    ("journal",),
+    ("journal", "shortcuts"),
     ("answers", "snapshots", "splitting", "remaining", "lookback", "refresh", "rejected", "verify"),
     ("tally", "drift"),
     ("pusher",),
@@ -71,6 +72,7 @@ WALLS = {
         "gates",
         "pacing",
         "retries",
+        "reports",
         "throttle",
         "settings",
         "sandbox",
@@ -154,7 +156,10 @@ def test_only_the_door_and_the_command_line_know_the_sandbox() -> None:
 
 def test_a_widget_cannot_write() -> None:
     rooms = {room for one, room in our_imports() if one.room == "preview"}
-    assert rooms & {"client", "journal", "push", "undo", "throttle", "sandbox", "workbench"} == set()
+    assert (
+        rooms & {"client", "journal", "push", "undo", "throttle", "sandbox", "shortcuts", "workbench"}
+        == set()
+    )
 
 
 def test_what_comes_from_outside_stays_in_its_rooms() -> None:

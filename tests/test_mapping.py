@@ -237,3 +237,15 @@ def test_suggest_refuses_other_kinds_and_routes() -> None:
         suggest_mapping(table, kind="users")  # type: ignore[arg-type]
     with pytest.raises(MappingError, match="'metadata', 'webhook'"):
         suggest_mapping(table, kind="visitor", route="zz")  # type: ignore[arg-type]
+
+
+def test_a_mapping_shows_each_trait_in_html_without_long_names() -> None:
+    long = "name_" * 40
+    traits = [Trait(long, field="plan", type="text", null="clear"), Trait(sql="UPPER(a)", field="b")]
+    mapping = Mapping("visitor", "id", traits, time_zone="UTC", left_out=tuple(f"x{at}" for at in range(60)))
+    html = mapping._repr_html_()
+    assert all(
+        text in html for text in ("UPPER(a)", "→", "as it is", ">clear<", "time zone", "x11 and 48 more")
+    )
+    assert long not in html
+    assert long[:79] in html

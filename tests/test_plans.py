@@ -159,6 +159,19 @@ def test_the_summary_and_the_reprs_tell_the_whole_plan() -> None:
     assert "update 1,200 · visitors → custom, us (app.pendo.io)" in text
     assert "3 of at most 500, under a second at 5/s, 2 in flight" in text
     assert "1,192 more ids" in plan._repr_html_()
+    assert "update 1,200 · visitors → custom" in summary._repr_html_()
+    assert "more ids" not in summary._repr_html_()
+
+
+def test_a_plan_of_sixty_fields_shows_the_busiest() -> None:
+    table = pl.DataFrame({"id": ["a", "b"], **{f"f{at}": ["x", "x" if at % 9 else None] for at in range(60)}})
+    mapping = Mapping("visitor", "id", [name for name in table.columns if name != "id"])
+    values = map_traits(table, mapping)
+    changes = diff_values(values, before=values.clear(), mapping=mapping)
+    plan = plan_changes(changes, mapping=mapping, target=TARGET, create="unknown_ids")
+    assert "f1 2 · f2 2" in repr(plan)
+    assert "and 48 more" in repr(plan)
+    assert "and 54 more fields" in plan._repr_html_()
 
 
 def test_values_show_as_text_in_html() -> None:

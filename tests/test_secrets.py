@@ -29,6 +29,7 @@ def whole_way(sandbox: ps.Sandbox, client: ps.Client, folder: Path) -> list[str]
         repr(sandbox),
         repr(client),
         repr(sandbox.settings),
+        sandbox.settings._repr_html_(),
         repr(client.target),
         ps.check_access(client),
     ]

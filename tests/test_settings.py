@@ -269,3 +269,36 @@ def test_access_is_read_from_the_environment(tmp_path: Path) -> None:
     file.write_text("PENDO_ACCESS=all\n")
     with pytest.raises(SettingsError, match="'read' or 'write'"):
         Settings.from_env(file)
+
+
+# --- as a notebook shows them
+
+
+def test_settings_show_which_keys_are_set_and_never_one_of_their_characters() -> None:
+    html = Settings("eu", integration_key=KEYS["integration_key"], access="write")._repr_html_()
+    assert not any(key in html for key in KEYS.values())
+    assert all(text in html for text in ("region eu", "https://app.eu.pendo.io", "https://data.eu.pendo.io"))
+    assert html.count(MASK) == 1
+    assert html.count("not set") == 2
+    assert "these settings may push" in html
+
+
+def test_settings_show_what_a_missing_key_is_for_and_where_it_is_found() -> None:
+    html = Settings()._repr_html_()
+    for words in (
+        "reading and writing metadata",
+        "Segment&#x27;s webhook",
+        "track events",
+        *ENV,
+        "Integration keys",
+    ):
+        assert words in html, words
+    assert "PENDO_ACCESS=write" in html
+    assert "5 requests a second, 2 in flight" in html
+
+
+def test_a_pace_says_itself_in_words() -> None:
+    assert (
+        str(Pace(2.5, None, 1000)) == f"2.5 requests a second, 1000 rows a second, {MOST_AT_ONCE} in flight"
+    )
+    assert str(Pace(None, 3)) == "as fast as it answers, 3 in flight"

@@ -15,7 +15,6 @@ from typing import Final
 import polars as pl
 import traitlets
 
-from pendosync.errors import PendosyncError
 from pendosync.frames import REJECTED, Progress
 from pendosync.preview.course import Course
 from pendosync.preview.run_view import Deeds
@@ -91,12 +90,9 @@ class RunControls(View):
         self.is_seen = True
         return {**self._told(), "model": self.model_id}
 
-    def _do(self, deed: str) -> Answer | None:
-        try:
-            self._deeds.get(deed, lambda: None)()
-        except PendosyncError as error:
-            return {"trouble": str(error)}
-        return None
+    def _do(self, deed: str) -> None:
+        if deed in self._deeds:
+            self._deeds[deed]()
 
     def _told(self) -> Answer:
         now = self._progress
@@ -156,6 +152,6 @@ def _code(run_id: str) -> str:
     """Return the code that gives the rejected rows, and the plan to mend and push them again."""
     run, statuses = json.dumps(run_id), json.dumps(REJECTED)
     return (
-        f"rejected = ps.read_outcomes(journal, {run}).filter(pl.col(\"status\").is_in({statuses}))\n"
+        f'rejected = ps.read_outcomes(journal, {run}).filter(pl.col("status").is_in({statuses}))\n'
         f"again = ps.plan_rejected(journal, {run})  # to be mended, and pushed once more"
     )

@@ -18,21 +18,39 @@ import anywidget
 from pendosync.errors import PendosyncError, first_line
 
 _ASSETS: Final = files("pendosync.preview") / "assets"
-_IMPORT: Final = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
+_IMPORT: Final = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
+_EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function|const|class) (\w+))", re.MULTILINE)
+_DEFAULT: Final = re.compile(r"^export default .*$", re.MULTILINE)
 
 Answer = dict[str, Any]
 
 
 @cache
 def read_module(name: str) -> str:
-    """Return the ES module *name* as one text, with the modules of ours that it imports before it.
+    """Return the ES module *name* as one text that imports nothing.
 
-    A widget's module reaches the page as a text, where an import of a neighbour would find none.
+    A widget's module reaches the page as a text, where an import of a neighbour would find none: so the modules of
+    ours that it imports stand before it, each in a scope of its own.
     """
-    parts: dict[str, str] = {}
-    _gather(name, parts)
-    *below, top = parts.values()
-    return "\n".join([*(re.sub(r"^export ", "", part, flags=re.MULTILINE) for part in below), top])
+    below: dict[str, str] = {}
+    top = _IMPORT.sub(_taken_from, _gather(name, below))
+    return "\n".join([*below.values(), top])
+
+
+def _gather(name: str, below: dict[str, str]) -> str:
+    """Return the text of a module, and put those that it imports into *below*, in the order they are needed."""
+    text = (_ASSETS / f"{name}.js").read_text(encoding="utf-8")
+    for _, needed in _IMPORT.findall(text):
+        if needed not in below:
+            inner = _gather(needed, below)
+            names = ", ".join(_EXPORT.findall(inner))
+            body = _DEFAULT.sub("", _EXPORT.sub("", _IMPORT.sub(_taken_from, inner)))
+            below[needed] = f"const ${needed} = (() => {{\n{body}\nreturn {{ {names} }};\n}})();"
+    return text
+
+
+def _taken_from(found: re.Match[str]) -> str:
+    return f"const {found[1]} = ${found[2]};"
 
 
 @cache
@@ -41,28 +59,63 @@ def read_style(*names: str) -> str:
     return "\n".join((_ASSETS / f"{name}.css").read_text(encoding="utf-8") for name in ("kit", *names))
 
 
-def _gather(name: str, parts: dict[str, str]) -> None:
-    text = (_ASSETS / f"{name}.js").read_text(encoding="utf-8")
-    for needed in _IMPORT.findall(text):
-        if needed not in parts:
-            _gather(needed, parts)
-    parts[name] = _IMPORT.sub("", text)
+class Answering:
+    """What answers a page's questions; a subclass says which.
+
+    It is one class with the widget, where it is shown by itself; as a part of a larger widget it has an outlet.
+
+    Attributes:
+        outlet: where messages go, for a part.
+    """
+
+    def __init__(self) -> None:
+        self._turn = RLock()  # callbacks run in whichever thread the kernel likes
+        self.outlet: Callable[[Answer], None] | None = None
+
+    def _answers(self) -> Mapping[str, Callable[..., Answer | None]]:
+        """Return what the page may ask: a name, and who answers. What it asks with comes as keywords."""
+        raise NotImplementedError
+
+    def send(self, content: Answer) -> None:
+        """Send a message to the page, if there is one."""
+        if self.outlet is not None:
+            self.outlet(content)
+
+    def tell(self, kind: str, **told: Any) -> None:
+        """Tell each view of this widget in the page."""
+        self.send({"tell": kind, **told})
+
+    def hear(self, question: Mapping[str, Any]) -> None:
+        """Answer a question of the page."""
+        try:
+            with self._turn:
+                answer = self._answers()[question["kind"]](**question["args"]) or {}
+        except PendosyncError as error:
+            self._reply(question, error=str(error))
+        except Exception as error:
+            self._reply(question, error=f"The kernel could not answer: {first_line(error)}")
+            raise
+        else:
+            self._reply(question, answer=answer)
+
+    def _reply(self, question: Mapping[str, Any], **told: Any) -> None:
+        self.send({"to": question["from"], "number": question["number"], "kind": question["kind"], **told})
 
 
-class View(anywidget.AnyWidget):
+class View(Answering, anywidget.AnyWidget):
     """A widget that answers what its page asks; a subclass names its module, its style and its answers."""
 
     _esm = ""
     _css = ""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._turn = RLock()  # callbacks run in whichever thread the kernel likes
-        self.on_msg(self._hear)
+        Answering.__init__(self)
+        anywidget.AnyWidget.__init__(self)
+        self.on_msg(lambda _widget, question, _buffers: self.hear(question))
 
-    def _answers(self) -> Mapping[str, Callable[..., Answer | None]]:
-        """Return what the page may ask: a name, and who answers. What it asks with comes as keywords."""
-        raise NotImplementedError
+    def send(self, content: Any, buffers: Any = None) -> None:
+        """Send a message to each view of this widget in the page."""
+        anywidget.AnyWidget.send(self, content, buffers)
 
     def _title(self) -> str:
         """Return what the widget is, in one line without a row's value: shown where no widget can be."""
@@ -71,25 +124,6 @@ class View(anywidget.AnyWidget):
     def _picture(self) -> str:
         """Return HTML without a row's value, for readers that show no widgets."""
         return ""
-
-    def tell(self, kind: str, **told: Any) -> None:
-        """Tell each view of this widget in the page."""
-        self.send({"tell": kind, **told})
-
-    def _hear(self, _widget: object, message: dict[str, Any], _buffers: object) -> None:
-        question = {name: message.pop(name) for name in ("from", "number", "kind")}
-        try:
-            with self._turn:
-                answer = self._answers()[question["kind"]](**message) or {}
-        except PendosyncError as error:
-            answer = {"error": str(error)}
-        except Exception as error:
-            self._reply(question, {"error": f"The kernel could not answer: {first_line(error)}"})
-            raise
-        self._reply(question, answer)
-
-    def _reply(self, question: Mapping[str, Any], answer: Answer) -> None:
-        self.send({"to": question["from"], "number": question["number"], "kind": question["kind"], **answer})
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)

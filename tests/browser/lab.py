@@ -9,6 +9,7 @@ import ast
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,7 +27,9 @@ import nbformat
 from jupyter_client import BlockingKernelClient
 from playwright.sync_api import Browser, Error, Locator, Page, Request, WebSocket, sync_playwright
 
+ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 START_S = 60
 ANSWER_S = 30
 QUIET = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
@@ -115,14 +118,13 @@ class Lab:
 
     def add_kernel(self, name: str) -> None:
         """Make a kernel known whose packages of *name*, as installed by `make`, lie before all others."""
-        overlay = Path(__file__).parents[2] / ".venv" / "kernels" / name
+        overlay = ROOT / ".venv" / "kernels" / name
         assert overlay.is_dir(), f"{overlay} is missing. Hint: make browser"
-        before = [str(overlay), *filter(None, [os.environ.get("PYTHONPATH")])]
         spec = {
             "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
             "display_name": name,
             "language": "python",
-            "env": {"PYTHONPATH": os.pathsep.join(before)},
+            "env": {"PYTHONPATH": os.pathsep.join([str(overlay), str(ROOT)])},
         }
         folder = self.root / "data" / "kernels" / name
         folder.mkdir(parents=True)
@@ -197,9 +199,9 @@ class Notebook:
         self.lab.command("docmanager:save")
         return json.loads((self.lab.root / "nb" / self.name).read_text(encoding="utf-8"))
 
-    def tell(self, code: str) -> None:
+    def tell(self, code: str, within_s: float = ANSWER_S) -> None:
         """Have the kernel execute *code* beside the page; no cell shows it."""
-        self._ask(code, {})
+        self._ask(code, {}, within_s)
 
     def ask(self, expression: str) -> Any:
         """Return a plain value from the kernel, asked beside the page."""
@@ -207,19 +209,24 @@ class Notebook:
         assert answer["status"] == "ok", answer
         return ast.literal_eval(answer["data"]["text/plain"])
 
-    def _ask(self, code: str, expressions: dict[str, str]) -> Any:
+    def _ask(self, code: str, expressions: dict[str, str], within_s: float = ANSWER_S) -> Any:
         kernel = BlockingKernelClient(connection_file=str(self.lab.kernel_file(self.name)))
         kernel.load_connection_file()
         kernel.start_channels()
         try:
             kernel.wait_for_ready(timeout=ANSWER_S)
             reply = kernel.execute_interactive(
-                code, silent=True, store_history=False, user_expressions=expressions, timeout=ANSWER_S
+                code, silent=True, store_history=False, user_expressions=expressions, timeout=within_s
             )
         finally:
             kernel.stop_channels()
         assert reply["content"]["status"] == "ok", reply["content"]
         return reply["content"]["user_expressions"]
+
+
+def find_chromium() -> str | None:
+    """Return the path of a Chromium, or None where there is none."""
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
 @contextmanager
@@ -249,11 +256,12 @@ def open_lab(root: Path, browser: Browser) -> Iterator[Lab]:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """Return an environment in which Jupyter keeps everything in *root* and knows no key."""
+    """Return an environment in which Jupyter keeps everything in *root*, knows no key, and imports from this folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PENDO_", "JUPYTER"))}
     folders = {f"JUPYTER_{name}_DIR": str(root / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
     return kept | folders | {
         "HOME": str(root),
+        "PYTHONPATH": str(ROOT),
         "IPYTHONDIR": str(root / "ipython"),
         "JUPYTER_PREFER_ENV_PATH": "1",
         "JUPYTERLAB_SETTINGS_DIR": str(root / "settings"),

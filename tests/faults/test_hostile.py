@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import pendosync as ps
-from pendosync.frames import Progress
+from pendosync.frames import FIELDS, OUTCOMES, PROBLEMS, REQUESTS, VALUES, Progress
 from pendosync.preview.run_view import run_html
 from tests.test_push import IDS, a_plan, writes
 
@@ -462,6 +462,28 @@ def test_no_element_or_attribute_comes_from_a_value(name: str) -> None:
     assert skeleton(run_html(progress_of(text))) == skeleton(run_html(progress_of("harmless")))
 
 
+def summaries_of(text: str) -> list[str]:
+    """Return each brick's summary as HTML, with *text* wherever a text may stand."""
+    frames = [
+        pl.DataFrame({f"a{text}": [text, f"1{text}"], f"b{text}": [[text], None], f"c{text}": [{text: text}, None]}),
+        pl.DataFrame([(0, text, None, text)], schema={**VALUES, f"a{text}": pl.String()}, orient="row"),
+        pl.DataFrame([(text,) * 6 + (True,) * 3], schema=FIELDS, orient="row"),
+        pl.DataFrame([(0, text, text, text, "warn", 1, text), (0, *[text] * 4, 1, text)], schema=PROBLEMS, orient="row"),
+        plan_of([text], [f"{text}1"], [f"{text}2"]).changes.with_columns(action=pl.lit(text)),
+        pl.DataFrame([(0, text, text, [text], text)], schema=REQUESTS, orient="row"),
+        pl.DataFrame([(text, 0, text, text, text)], schema=OUTCOMES, orient="row").with_columns(seen=pl.lit(text)),
+    ]  # fmt: skip
+    return [ps.build_summary(frame)._repr_html_() for frame in frames]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_element_or_attribute_of_a_summary_comes_from_a_value(name: str) -> None:
+    shown = summaries_of(TEXTS[name][:5000])
+    assert [*map(skeleton, shown)] == [*map(skeleton, summaries_of("harmless"))]
+    assert max(map(len, shown)) < 10_000
+    assert all(html.isprintable() for html in shown)
+
+
 @given(text=HOSTILE, other=HOSTILE, before=HOSTILE)
 def test_no_element_or_attribute_comes_from_any_value(text: str, other: str, before: str) -> None:
     plan, harmless = plan_of(["a" + text], [f"1{other}"], [f"2{before}"]), plan_of(["a"], ["1"], ["2"])
@@ -482,7 +504,8 @@ def test_each_thing_that_shows_itself_as_html_is_held_to_this() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef) and node.name in ("_repr_html_", "_repr_mimebundle_", "_repr_javascript_", "run_html")
     }  # fmt: skip
-    assert showing == {"mapping.py: _repr_html_", "plans.py: _repr_html_", "preview/run_view.py: run_html"}
+    rooms = ("gates", "mapping", "overview", "plans", "reports", "settings")
+    assert showing == {*(f"{room}.py: _repr_html_" for room in rooms), "preview/run_view.py: run_html"}
 
 
 def test_no_table_is_written_that_a_spreadsheet_would_compute() -> None:

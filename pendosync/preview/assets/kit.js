@@ -14,7 +14,7 @@ export function h(tag, props = {}, ...children) {
     else if (name in node && typeof value !== "string" && value !== null) node[name] = value;
     else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
 
@@ -71,7 +71,8 @@ function copyByHand(text) {
 /**
  * Return the root of a widget in `el`, with a line for what goes wrong, and the questions to the kernel.
  *
- * `ask(kind, args, then)` calls `then` with the answer, unless a later question of that kind was asked meanwhile.
+ * `ask(kind, args, then)` calls `then` with the answer, unless a later question of that kind was asked meanwhile, or
+ * `failed`, a fourth argument, where the kernel says why it can't.
  * `hear(kind, then)` calls `then` with what the kernel tells all views. While the kernel does not answer, the root
  * says so; when it is gone, it says that, and is not to be clicked any more.
  *
@@ -95,15 +96,17 @@ export function open(model, el, label, words = {}) {
     else if (notice.classList.contains("ps-waiting")) say("");
   };
   const onMessage = (message) => {
+    if (message.part) return undefined; // for a part of this widget
     if (message.tell) return heard.get(message.tell)?.(message);
     if (message.to !== me) return undefined;
     const question = asked.get(message.kind);
     if (!question || question.number !== message.number) return undefined; // a late answer to an old question
     asked.delete(message.kind);
     settle();
-    if (message.error) return say(message.error, "ps-wrong");
+    const { answer, error } = message;
+    if (error) { say(error, "ps-wrong"); return question.failed(); }
     if (notice.classList.contains("ps-wrong")) say("");
-    return question.then(message);
+    return question.then(answer);
   };
   const onLive = () => {
     isGone = el.closest(".jupyter-widgets-disconnected") !== null;
@@ -126,12 +129,12 @@ export function open(model, el, label, words = {}) {
   return {
     root, say,
     hear: (kind, then) => heard.set(kind, then),
-    ask(kind, args, then = () => {}) {
+    ask(kind, args, then = () => {}, failed = () => {}) {
       if (isGone) return;
-      asked.set(kind, { number: ++number, then });
+      asked.set(kind, { number: ++number, then, failed });
       settle();
       try {
-        model.send({ from: me, number, kind, ...args });
+        model.send({ from: me, number, kind, args });
       } catch { // the way to the kernel is closed
         el.classList.add("jupyter-widgets-disconnected");
         onLive();

@@ -41,7 +41,7 @@ function initialize({ model }) {
 function draw(model) {
   const el = h("div", { hidden: true });
   const words = { quiet: 1000, waiting: "" };
-  const { root, ask, say, hear, close } = open(model, el, "Push", words);
+  const { root, ask, hear, close } = open(model, el, "Push", words);
   let now = null, wish = "", waits_until = 0, focused = null, id = "";
 
   const title = h("span", { class: "ps-title" }), tag = h("span", { class: "ps-tag" });
@@ -71,10 +71,8 @@ function draw(model) {
     if (isIdle(stop)) return;
     wish = deed;
     showButtons();
-    ask("do", { deed }, ({ trouble }) => {
-      if (!trouble) return;
+    ask("do", { deed }, undefined, () => {
       wish = "";
-      say(trouble, "ps-wrong");
       showButtons();
     });
   }

@@ -1,4 +1,4 @@
-"""Rooms joined: the whole way from a table to a plan in one call."""
+"""The whole way from a table to a plan in one call."""
 
 from __future__ import annotations
 

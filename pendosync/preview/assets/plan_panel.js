@@ -1,0 +1,65 @@
+// One field's column as a small picture, and one row as a whole.
+import { button, copy, count, h, value, visible } from "./kit.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const WIDTH = 108, HEIGHT = 20;
+
+/** Return what stands below a field's name: how many change, how many have a value, and how the values lie. */
+export function fieldPicture(column, picture) {
+  const percent = (share) => share > 0 && share < 0.01 ? "< 1 %" : share < 1 && share > 0.99 ? "> 99 %" : `${Math.round(100 * share)} %`;
+  const told = picture?.is_loss ? `${count(picture.n_cleared)} cleared` : `${count(column.n_changed)} change`;
+  const shares = picture ? picture.held.map((n) => picture.n ? n / picture.n : 0) : [];
+  const words = shares.map(percent);
+  const node = h("div", { class: "pp-picture" }, h("div", { class: `pp-sub ${picture?.is_loss ? "ps-warn" : "ps-muted"}` },
+    h("span", { class: "ps-cut" }, picture?.is_loss ? h("span", { "aria-hidden": "true" }, "△ ") : null, told), h("span", {}, words[1] ?? "")));
+  if (!picture) return node;
+  const moves = `${count(column.n_changed, "change")}: ${count(picture.n_new)} new, ${count(picture.n_cleared)} cleared.`;
+  const sentence = `${moves} ${words[0]} filled before, ${words[1]} after. ${distributionWords(picture)}`;
+  node.title = sentence;
+  node.append(bars(picture, `${visible(column.name)}: ${sentence}`), h("div", { class: "pp-held", "aria-hidden": "true" },
+    h("i", { class: "pp-held-before", style: `width:${100 * shares[0]}%` }), h("i", { class: "pp-held-after", style: `width:${100 * shares[1]}%` })));
+  return node;
+}
+
+function distributionWords({ kind, labels, bars: pairs, n_values: n }) {
+  if (!pairs.length) return "No values.";
+  if (kind === "ranges") return `From ${labels[0]} to ${labels[1]}.`;
+  const each = pairs.map(([before, after], at) => `${visible(labels[at])}: ${count(before)} before, ${count(after)} after`);
+  return `${each.join("; ")}${n > pairs.length ? `; and ${count(n - pairs.length, "more value")}` : ""}.`;
+}
+
+function bars({ bars: pairs }, label) {
+  const svg = document.createElementNS(SVG, "svg");
+  for (const [name, one] of Object.entries({ viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, role: "img", "aria-label": label })) svg.setAttribute(name, one);
+  const most = Math.max(1, ...pairs.flat()), slot = WIDTH / Math.max(6, pairs.length);
+  pairs.forEach((pair, at) => pair.forEach((n, side) => {
+    const bar = document.createElementNS(SVG, "rect"), tall = n ? Math.max(1, (HEIGHT * n) / most) : 0;
+    for (const [name, one] of Object.entries({ x: at * slot + (side * (slot - 2)) / 2, y: HEIGHT - tall, width: (slot - 2) / 2, height: tall, class: side ? "pp-after" : "pp-before" })) bar.setAttribute(name, one);
+    svg.append(bar);
+  }));
+  return svg;
+}
+
+/** Return what the panel of one row holds. */
+export function rowPanel(row, close) {
+  const moved = row.cells.filter(([, cell]) => cell[0]), still = row.cells.filter(([, cell]) => !cell[0]);
+  const line = ([name, [mark, after, before]]) => [h("dt", {}, value(name)), h("dd", {},
+    mark === "n" ? h("span", { class: "pp-mark" }, "new ") : null,
+    mark === "c" || mark === "x" ? [h("s", {}, value(before)), " → "] : null,
+    mark === "x" ? h("i", {}, "cleared") : after === null ? h("i", { class: "ps-muted" }, "nothing") : value(after))];
+  const request = `POST ${row.path}\n${visible(row.body)}`;
+  const copyCurl = button("Copy as curl", (event) => copy(row.curl, event.currentTarget));
+  const copyBody = button("Copy body", (event) => copy(row.body, event.currentTarget));
+  return [
+    h("div", { class: "pp-panel-head" }, h("h3", { class: "ps-mono" }, value(row.id)), button("✕", close, { "aria-label": "Close the row", class: "ps-btn" })),
+    h("div", { class: "ps-muted" }, `${row.action}${row.row === null ? "" : ` · row ${count(row.row)} of the table`}`),
+    ...row.problems.map((problem) => h("p", { class: problem.severity === "warn" ? "ps-warn" : "ps-bad" },
+      problem.severity === "warn" ? "△ " : "✕ ", problem.field ? [value(problem.field), ": "] : null, visible(problem.reason))),
+    h("dl", {}, moved.map(line)),
+    still.length ? h("details", {}, h("summary", {}, count(still.length, "unchanged value")), h("dl", { class: "ps-muted" }, still.map(line))) : null,
+    h("h4", {}, `Travels in request ${count(row.batch[0])} of ${count(row.batch[1])}`),
+    h("pre", { class: "ps-code", tabIndex: 0, "aria-label": "The request, with this row's record" }, request),
+    h("div", { class: "pp-doing" }, copyBody, copyCurl),
+    h("details", {}, h("summary", {}, "curl, the key left out"), h("pre", { class: "ps-code", tabIndex: 0 }, visible(row.curl))),
+  ].filter(Boolean);
+}
