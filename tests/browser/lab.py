@@ -111,6 +111,19 @@ class Lab:
         )
         return Notebook(self, name)
 
+    @contextmanager
+    def another_page(self, name: str) -> Iterator[Page]:
+        """Open the notebook *name* once more, in a page of its own, which closes with the block."""
+        browser = self.page.context.browser
+        assert browser is not None
+        page = browser.new_page()
+        try:
+            watch_page(page, self.outside, self.errors)
+            page.goto(f"{self.base}/lab/workspaces/another/tree/{name}?token={self.token}")
+            yield page
+        finally:
+            page.close()
+
     def read_notebook(self, name: str) -> None:
         """Open a notebook without a kernel."""
         self.command("docmanager:open", {"path": name, "kernelPreference": {"shouldStart": False}})

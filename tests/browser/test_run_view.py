@@ -339,20 +339,35 @@ def test_a_view_says_how_to_interrupt_while_a_cell_waits(notebook: Notebook) -> 
     assert notebook.ask("run.progress.state") == "cancelled"
 
 
-def test_a_view_keeps_the_focus_when_its_place_is_drawn_anew(notebook: Notebook) -> None:
-    notebook.tell(slowly(1))
+def test_the_picture_is_drawn_seldom_beneath_a_view_which_keeps_its_focus(notebook: Notebook) -> None:
+    notebook.tell(slowly(0.5))
     cell = notebook.run(PUSH).ended()
+    wait_until_some_are_known(cell)
+    page = cell.lab.page
+    page.evaluate(
+        "place => { window.place = place; }", cell.outputs.locator("[data-pendosync-run]").element_handle()
+    )
     stop = live(cell).get_by_role("button", name="Cancel")
     stop.focus()
-    cell.lab.page.evaluate(
-        "node => { window.place = node; }", cell.outputs.locator("[data-pendosync-run]").element_handle()
-    )
+    page.wait_for_function("n => drawn.length >= n", arg=page.evaluate("drawn.length") + 2)
+    assert page.evaluate("place.isConnected")
     notebook.tell("run.pause()")
+    page.wait_for_function("!place.isConnected")
     expect(live(cell)).to_contain_text("Push paused")
-    cell.lab.page.wait_for_function("!place.isConnected")
     expect(stop).to_be_focused()
-    assert live(cell).count() == 1
     expect(cell.outputs.get_by_role("progressbar")).to_have_count(1)
+
+
+def test_a_page_that_is_opened_later_shows_the_run_live(notebook: Notebook) -> None:
+    lab = notebook.lab
+    notebook.tell(slowly(2))
+    notebook.run(PUSH).ended()
+    notebook.save()
+    with lab.another_page(notebook.name) as page:
+        view = page.locator(".ps-run")
+        view.get_by_role("button", name="Pause").click()
+        expect(view).to_contain_text("Push paused: 160 visitors")
+    assert notebook.ask("run.progress.state") == "paused"
 
 
 def test_rejected_rows_are_shown_and_never_saved(notebook: Notebook) -> None:
