@@ -26,9 +26,9 @@ function columnWords(asked) {
   return parts.join(", ");
 }
 
-/** Return what the menu of one column holds. */
-export function columnMenu(column, choices, does) {
-  const asked = { values: [], ...does.asked };
+/** Return what the menu of one column holds; `asks` is what it is filtered by, `does` what its controls do. */
+export function columnMenu(column, choices, asks, isPinned, does) {
+  const asked = { values: [], ...asks };
   const tell = () => {
     const kept = Object.fromEntries(Object.entries(asked).filter(([, one]) => Array.isArray(one) ? one.length : one));
     does.set(Object.keys(kept).length ? kept : null);
@@ -60,22 +60,22 @@ export function columnMenu(column, choices, does) {
   return [
     h("div", { class: "ps-title ps-cut" }, value(column.name)),
     h("div", { class: "pp-doing" }, button("↑ Sort", () => does.sort(false)), button("↓ Sort", () => does.sort(true)),
-      column.is_id ? null : [button(does.isPinned ? "Unpin" : "Pin", does.pin), button("Hide", does.hide),
-        button("Wider", () => does.wider(60)), button("Narrower", () => does.wider(-60))]),
+      column.is_id ? null : [button(isPinned ? "Unpin" : "Pin", does.pin), button("Hide", does.hide),
+        button("Wider", () => does.widen(60)), button("Narrower", () => does.widen(-60))]),
     filters.length ? h("fieldset", { class: "pp-set" }, h("legend", {}, "Show rows where"), filters) : null,
   ].filter(Boolean);
 }
 
 /** Return what the menu of all columns holds: which are shown. */
-export function columnsMenu(columns, look, changed) {
+export function columnsMenu(columns, hidden, changed) {
   const rows = columns.map((column) => h("label", { class: "pp-choice", "data-name": column.name.toLowerCase() }, h("input", {
-    type: "checkbox", checked: !look.hidden.has(column.name),
-    onchange: (event) => { if (event.target.checked) look.hidden.delete(column.name); else look.hidden.add(column.name); changed(); },
+    type: "checkbox", checked: !hidden.has(column.name),
+    onchange: (event) => { if (event.target.checked) hidden.delete(column.name); else hidden.add(column.name); changed(); },
   }), h("span", { class: "ps-cut", title: visible(column.name) }, value(column.name)),
   h("span", { class: "ps-muted ps-push" }, column.is_field ? count(column.n_changed, "change") : "kept")));
   const all = (on) => {
-    for (const column of columns) if (on) look.hidden.delete(column.name); else if (!column.n_changed) look.hidden.add(column.name);
-    for (const [at, row] of rows.entries()) row.querySelector("input").checked = !look.hidden.has(columns[at].name);
+    for (const column of columns) if (on) hidden.delete(column.name); else if (!column.n_changed) hidden.add(column.name);
+    for (const [at, row] of rows.entries()) row.querySelector("input").checked = !hidden.has(columns[at].name);
     changed();
   };
   const find = h("input", { class: "ps-input", type: "search", placeholder: "Find a column", "aria-label": "Find a column", oninput: () => {

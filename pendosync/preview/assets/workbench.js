@@ -2,6 +2,7 @@
 import { button, copy, count, h, open, value, visible } from "./kit.js";
 import { renderMapping } from "./mapping.js";
 import { renderPlan } from "./plan.js";
+import { problemRow } from "./plan_bars.js";
 
 const TABS = [["map", "Map"], ["check", "Check"], ["changes", "Changes"], ["requests", "Dry run"], ["push", "Push"]];
 const SIGNS = { block_row: ["✕", "ps-bad", "row dropped"], block_field: ["✕", "ps-bad", "value or field dropped"], warn: ["△", "ps-warn", "warning"] };
@@ -78,9 +79,7 @@ function render({ model, el }) {
     const [sign, tone, meaning] = SIGNS[rule.severity];
     const body = h("tbody"), more = button("Show more", () => turn(body.children.length), { hidden: true });
     const turn = (start) => ask(`problems`, { rule: rule.rule, start, n: 100 }, ({ n, rows }) => {
-      body.append(...rows.map(([id, row, field, rows_, reason]) => h("tr", {},
-        h("td", { class: "ps-mono" }, id === null ? h("span", { class: "ps-muted" }, row === null ? "whole column" : "no id") : value(id)),
-        h("td", { class: "ps-number" }, row === null ? count(rows_, "row") : count(row)), h("td", {}, field === null ? "" : value(field)), h("td", {}, value(reason)))));
+      body.append(...rows.map(problemRow));
       more.hidden = body.children.length >= n;
     });
     return h("details", { class: "wb-rule", ontoggle: (event) => { if (event.target.open && !body.children.length) turn(0); } },
