@@ -152,6 +152,7 @@ def _code(run_id: str) -> str:
     """Return the code that gives the rejected rows, and the plan to mend and push them again."""
     run, statuses = json.dumps(run_id), json.dumps(REJECTED)
     return (
-        f'rejected = ps.read_outcomes(journal, {run}).filter(pl.col("status").is_in({statuses}))\n'
+        f"outcomes = ps.read_outcomes(journal, {run})\n"
+        f'rejected = outcomes.filter(pl.col("status").is_in({statuses}))\n'
         f"again = ps.plan_rejected(journal, {run})  # to be mended, and pushed once more"
     )

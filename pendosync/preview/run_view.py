@@ -111,9 +111,8 @@ def run_html(progress: Progress, mark: str = "") -> str:
     left = left_of(progress)
     counts = [_count_html(name, n) for name, n in [*ordered(progress.counts), *([left] if left else [])]]
     facts = " · ".join([state_of(progress), *pace_of(progress), batches_of(progress)])
-    below = [
-        text for text in (wait_of(progress), lowered_of(progress), ending_of(progress), progress.note) if text
-    ]
+    held = [f"△ {text}" for text in (wait_of(progress), lowered_of(progress)) if text]
+    below = [*held, *filter(None, [ending_of(progress), progress.note])]
     told = "".join(f"<div>{escape(text)}</div>" for text in below)
     told += f"<div style='{MUTED}'>{escape(hint)}</div>" if (hint := hint_of(progress)) else ""
     picture = (

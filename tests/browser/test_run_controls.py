@@ -313,6 +313,7 @@ def test_it_is_readable_and_keeps_nobody_out(blank: Blank, theme: Theme, width: 
     expect(shown.locator("tbody tr")).to_have_count(2)
     assert_is_sound(wall, shown)
     assert blank.page.evaluate("window.ran") is None
+    assert "\u202e" not in shown.inner_text()
     assert shown.locator("tbody bdi").first.evaluate("node => node.textContent").startswith("<img src=x")
 
 

@@ -1,4 +1,4 @@
-import { button, copy, count, h, open, value } from "./kit.js";
+import { button, copy, count, h, open, value, visible } from "./kit.js";
 // A run as it goes: a live view that lies over the picture of the run wherever the page holds one.
 
 const DEEDS = { pause: "pausing …", proceed: "going on …", cancel: "stopping …" };
@@ -44,7 +44,7 @@ function draw(model) {
   const { root, ask, hear, close } = open(model, el, "Push", words);
   let now = null, wish = "", waits_until = 0, focused = null, id = "";
 
-  const title = h("span", { class: "ps-title" }), tag = h("span", { class: "ps-tag" });
+  const title = h("bdi", { class: "ps-title" }), tag = h("bdi", { class: "ps-tag" });
   const rest = button("Pause", () => press(now.state === "paused" ? "proceed" : "pause"));
   const stop = button("Cancel", () => { if (!isIdle(stop)) sure(true); });
   const buttons = h("span", { class: "ps-push ps-run-buttons" }, rest, stop);
@@ -60,7 +60,7 @@ function draw(model) {
   const rows = drawRows(ask);
   const more = button("", () => { rows.toggle(); showEnd(); }, { hidden: true });
   const end = h("div", { class: "ps-bar", hidden: true }, ending, more);
-  const note = h("div", { class: "ps-run-line" }), next = h("div", { class: "ps-run-line ps-muted" });
+  const note = h("div", { class: "ps-run-line", dir: "auto" }), next = h("div", { class: "ps-run-line ps-muted" });
   const aloud = h("div", { class: "ps-unseen", "aria-live": "polite" });
   root.classList.add("ps-run");
   root.tabIndex = -1;
@@ -109,7 +109,7 @@ function draw(model) {
 
   function tellState(was) {
     root.dataset.state = now.state;
-    if (was) aloud.textContent = `${now.heading} ${now.title}. ${now.ending}`;
+    if (was) set(aloud, `${now.heading} ${now.title}. ${now.ending}`);
   }
 
   function showBar() {
@@ -190,7 +190,8 @@ function isHeard(wish, { state, over }) {
 }
 
 function set(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  const seen = visible(text);
+  if (node.textContent !== seen) node.textContent = seen;
 }
 
 /** Let a button rest, or not; one that is disabled for good would lose the focus. */
@@ -219,7 +220,7 @@ function drawLine() {
   const show = ({ course, over }) => {
     const points = over || course.length < 3 ? course : course.slice(0, -1); // the last stretch is not whole yet
     const top = Math.max(...points, 0);
-    node.hidden = points.length < 2 || !top;
+    node.hidden = points.length < 3 || !top;
     if (node.hidden) return;
     const at = (n, index) => `${(index * WIDTH / (points.length - 1)).toFixed(1)} ${(HEIGHT - 1 - n / top * (HEIGHT - 3)).toFixed(1)}`;
     path.setAttribute("d", `M${points.map(at).join("L")}`);
@@ -266,7 +267,7 @@ function drawRows(ask) {
       ...reasons.map(([n, status, why], index) => h("button", { type: "button", class: "ps-run-reason", onclick: () => choose(index) },
         h("b", {}, count(n)), h("span", {}, `${status} `, why ? value(why, { class: "ps-muted" }) : h("span", { class: "ps-muted" }, "no reason was given")))));
     if (told.more) list.append(h("span", { class: "ps-muted" }, `and ${count(told.more, "other reason")}`));
-    set(code, told.code);
+    code.textContent = told.code;
     choose(null);
   };
   return {
