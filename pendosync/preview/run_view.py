@@ -47,10 +47,9 @@ _COLOURS: Final = {
 }
 _OTHER: Final = "#8b949e"
 _LINE_EVERY_S: Final = 2.0
-_PICTURE_EVERY_S: Final = 0.1
 _HOPED_EVERY_S: Final = 1.0
-_BESIDE_EVERY_S: Final = 5.0
-"""How often the picture is drawn: where it is all there is; where a live view may be; where one lies over it."""
+_BENEATH_EVERY_S: Final = 5.0
+"""How often the picture is drawn where a live view may come to lie over it, and where one does."""
 
 _ROW: Final = "display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 16px"
 
@@ -155,11 +154,10 @@ class _NotebookView:
                 self._handle.display(self._shown, raw=True)
 
     def _is_due(self, progress: Progress) -> bool:
-        every_s = _PICTURE_EVERY_S
-        if self._controls is not None:
-            every_s = _BESIDE_EVERY_S if self._controls.is_seen else _HOPED_EVERY_S
-        is_moved = progress.state != self._state or progress.is_over
-        return is_moved or time.monotonic() - self._drawn_s >= every_s
+        if self._controls is None or progress.state != self._state or progress.is_over:
+            return True
+        every_s = _BENEATH_EVERY_S if self._controls.is_seen else _HOPED_EVERY_S
+        return time.monotonic() - self._drawn_s >= every_s
 
     def _draw(self, progress: Progress) -> None:
         self._state, self._drawn_s = progress.state, time.monotonic()

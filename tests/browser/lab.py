@@ -203,6 +203,12 @@ class Notebook:
         """Press ■."""
         self.lab.command("notebook:interrupt-kernel")
 
+    def restart(self) -> None:
+        """Restart its kernel, without a question, and wait until it answers."""
+        self.lab.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
+        self.ask("None")
+        self.lab.page.wait_for_function(KERNEL_IDLE)
+
     def shut(self) -> None:
         """End its kernel and take it from the page, without a question."""
         self.lab.page.evaluate(SHUT)

@@ -287,7 +287,7 @@ def test_a_run_is_attached_stopped_and_resumed_by_its_journal(notebook: Notebook
     assert notebook.ask("run.outcomes['status'].unique().to_list()") == ["updated"]
 
 
-def assert_answers_each_button(notebook: Notebook) -> None:
+def assert_answers_each_button(notebook: Notebook) -> Cell:
     """Pause, Resume and Cancel, clicked while no cell runs, do what they say."""
     notebook.tell(slowly(1))
     cell = notebook.run(PUSH).ended()
@@ -306,6 +306,7 @@ def assert_answers_each_button(notebook: Notebook) -> None:
     expect(live(cell)).to_contain_text("Push cancelled: 160 visitors")
     assert notebook.ask("run.progress.state") == "cancelled"
     assert_some_are_pending(notebook, cell)
+    return cell
 
 
 def test_pause_resume_and_cancel_are_clicked(notebook: Notebook) -> None:
@@ -390,8 +391,10 @@ def test_other_kernels_hear_each_button_and_leave_a_picture(lab: Lab, version: s
     notebook = lab.open_notebook(f"{kernel}.ipynb", kernel=kernel)
     notebook.tell(f"{OPEN}\n{PLAN}\nimport ipykernel")
     assert notebook.ask("ipykernel.__version__").startswith(f"{version}.")
-    assert_answers_each_button(notebook)
+    cell = assert_answers_each_button(notebook)
     saved = notebook.save()
+    notebook.restart()
+    expect(live(cell)).to_contain_text("The kernel is gone. The journal knows what was pushed")
     notebook.shut()
     (index,) = [index for index, cell in enumerate(saved["cells"]) if cell["outputs"]]
     again = Cell(lab, index)

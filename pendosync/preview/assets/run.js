@@ -1,10 +1,10 @@
-import { button, copy, count, h, open, value, visible } from "./kit.js";
+import { button, count, h, open } from "./kit.js";
+import { drawLine, drawRows, isIdle, set, setIdle, setLine } from "./run_parts.js";
 // A run as it goes: a live view that lies over the picture of the run wherever the page holds one.
 
 const DEEDS = { pause: "pausing …", proceed: "going on …", cancel: "stopping …" };
 const SIGNS = { done: "✓", cancelled: "◼", stopped: "✕", interrupted: "✕" };
 const TONES = { updated: "good", created: "good", accepted: "good", missing: "bad", failed: "bad", refused: "warn", unknown: "warn" };
-const WIDTH = 180, HEIGHT = 26;
 
 /** Find each place in the page that the run's picture keeps, now and later, and put a live view there. */
 function initialize({ model }) {
@@ -42,7 +42,7 @@ function draw(model) {
   const el = h("div", { hidden: true });
   const words = { quiet: 1000, waiting: "" };
   const { root, ask, hear, close } = open(model, el, "Push", words);
-  let now = null, wish = "", waits_until = 0, focused = null, id = "";
+  let now = null, wish = "", waits_until = 0, focused = null, id = "", isLooking = false;
 
   const title = h("bdi", { class: "ps-title" }), tag = h("bdi", { class: "ps-tag" });
   const rest = button("Pause", () => press(now.state === "paused" ? "proceed" : "pause"));
@@ -66,6 +66,12 @@ function draw(model) {
   root.tabIndex = -1;
   root.append(h("div", { class: "ps-bar" }, title, tag, buttons), confirm, bar, h("div", { class: "ps-bar" }, counts, facts),
     wait, lowered, course, end, note, next, rows.node, aloud);
+
+  function look() { // once at a time: while a cell runs, questions would heap up
+    if (isLooking) return;
+    isLooking = true;
+    ask("look", {}, (told) => { isLooking = false; id = told.model; show(told); }, () => { isLooking = false; });
+  }
 
   function press(deed) {
     if (isIdle(stop)) return;
@@ -161,13 +167,14 @@ function draw(model) {
     move(place) {
       this.place = place;
       this.within = place.parentElement;
-      ask("look", {}, (told) => { id = told.model; show(told); });
+      look();
       if (this.isLost()) return;
       place.prepend(el);
       if (now) cover();
       if (focused && document.activeElement === document.body) focused.focus({ preventScroll: true });
     },
     async learn() { // the page shows no other view of the model that would say whether its kernel lives
+      if (!id) return;
       const own = await model.widget_manager.get_model(id).catch(() => null);
       el.classList.toggle("jupyter-widgets-disconnected", !own?.comm_live);
     },
@@ -187,96 +194,6 @@ function draw(model) {
 function isHeard(wish, { state, over }) {
   if (over || state === "stopping") return true;
   return wish === "pause" ? state === "paused" : wish === "proceed" && state !== "paused";
-}
-
-function set(node, text) {
-  const seen = visible(text);
-  if (node.textContent !== seen) node.textContent = seen;
-}
-
-/** Let a button rest, or not; one that is disabled for good would lose the focus. */
-function setIdle(node, is_idle) {
-  node.setAttribute("aria-disabled", String(Boolean(is_idle)));
-}
-
-function isIdle(node) {
-  return node.getAttribute("aria-disabled") === "true";
-}
-
-function setLine(node, text) {
-  node.hidden = !text;
-  set(node, text || "");
-}
-
-/** Return a small line of the ids a second over a run. */
-function drawLine() {
-  const shape = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  const most = h("span", { class: "ps-muted" });
-  const node = h("span", { class: "ps-run-spark", hidden: true }, shape, most);
-  shape.setAttribute("role", "img");
-  shape.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
-  shape.append(path);
-  const show = ({ course, over }) => {
-    const points = over || course.length < 3 ? course : course.slice(0, -1); // the last stretch is not whole yet
-    const top = Math.max(...points, 0);
-    node.hidden = points.length < 3 || !top;
-    if (node.hidden) return;
-    const at = (n, index) => `${(index * WIDTH / (points.length - 1)).toFixed(1)} ${(HEIGHT - 1 - n / top * (HEIGHT - 3)).toFixed(1)}`;
-    path.setAttribute("d", `M${points.map(at).join("L")}`);
-    const rate = (n) => n.toLocaleString("en", { maximumFractionDigits: n < 10 ? 1 : 0 });
-    shape.setAttribute("aria-label", `Ids a second over the run: ${rate(points.at(-1))} ${over ? "at the end" : "now"}, ${rate(top)} at most`);
-    set(most, `at most ${rate(top)} ids/s`);
-  };
-  return { node, show };
-}
-
-/** Return the rejected rows: how many for which reason, then page by page. */
-function drawRows(ask) {
-  const node = h("div", { class: "ps-run-rejected", role: "region", "aria-label": "Rejected rows", hidden: true });
-  let chosen = null, reasons = [];
-  const list = h("div", { class: "ps-run-reasons", role: "group", "aria-label": "Reasons" });
-  const body = h("tbody");
-  const table = h("table", {}, h("thead", {}, h("tr", {}, ["id", "status", "reason"].map((name) => h("th", { scope: "col" }, name)))), body);
-  const where = h("span", { class: "ps-muted", role: "status" });
-  let page = null;
-  const back = button("‹ Previous", () => { if (!isIdle(back)) turn(page.at - page.size); });
-  const on = button("Next ›", () => { if (!isIdle(on)) turn(page.at + page.size); });
-  const pager = h("span", { class: "ps-push" }, back, " ", on);
-  const code = h("pre", { class: "ps-code" });
-  node.append(list, h("div", { class: "ps-run-table", tabIndex: 0, role: "group", "aria-label": "Rows" }, table), h("div", { class: "ps-bar" }, where, pager),
-    h("div", { class: "ps-run-code" }, code, button("Copy as code", (event) => copy(code.textContent, event.target))));
-
-  const turn = (at) => ask("rows", chosen === null ? { at } : { at, reason: chosen }, (told) => {
-    page = told;
-    body.replaceChildren(...told.rows.map(([id, status, why]) => h("tr", {}, h("td", { class: "ps-mono" }, value(id)), h("td", {}, status), h("td", {}, value(why)))));
-    set(where, `${count(page.at + 1)} to ${count(page.at + told.rows.length)} of ${count(told.n, "row")}`);
-    setIdle(back, page.at === 0);
-    setIdle(on, page.at + told.rows.length >= told.n);
-    pager.hidden = told.rows.length === told.n;
-  });
-  const choose = (index) => {
-    chosen = index;
-    [...list.children].forEach((one, place) => one.setAttribute?.("aria-pressed", String(place - 1 === (index ?? -1))));
-    turn(0);
-  };
-  const show = (told) => {
-    reasons = told.reasons;
-    list.replaceChildren(
-      h("button", { type: "button", class: "ps-run-reason", onclick: () => choose(null) }, h("b", {}, count(told.n)), h("span", {}, "all of them")),
-      ...reasons.map(([n, status, why], index) => h("button", { type: "button", class: "ps-run-reason", onclick: () => choose(index) },
-        h("b", {}, count(n)), h("span", {}, `${status} `, why ? value(why, { class: "ps-muted" }) : h("span", { class: "ps-muted" }, "no reason was given")))));
-    if (told.more) list.append(h("span", { class: "ps-muted" }, `and ${count(told.more, "other reason")}`));
-    code.textContent = told.code;
-    choose(null);
-  };
-  return {
-    node,
-    toggle() {
-      node.hidden = !node.hidden;
-      if (!node.hidden) ask("reasons", {}, show);
-    },
-  };
 }
 
 export default { initialize };
