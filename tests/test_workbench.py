@@ -188,3 +188,15 @@ def test_both_kinds_have_a_desk(client: ps.Client, journal: ps.Journal) -> None:
     ask(bench, "show", kind="account")
     assert bench.mapping.kind == "account"
     assert "plan_table(accounts, mapping" in bench.code
+
+
+def test_a_plan_is_pushed_once(bench: Workbench) -> None:
+    compare(bench)
+    ask(bench, "start", typed="30 us")
+    assert bench.run is not None
+    bench.run.wait()
+    assert ask(bench, "push")["pushed"] == bench.run.id
+    assert "was pushed in run" in ask(bench, "start", typed="30 us")["error"]
+    compare(bench)
+    assert len(bench.plan) == 0
+    assert ask(bench, "push")["pushed"] is None

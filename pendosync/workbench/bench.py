@@ -232,6 +232,7 @@ class Workbench(View):
             "typed": self._typed(chosen),
             "access": self._client.settings.access,
             "code": self.code,
+            "pushed": self.desk.pushed,
             **self._state(),
         }  # fmt: skip
 
@@ -266,6 +267,12 @@ class Workbench(View):
             raise PlanError(
                 f"The run {self.run.id} is under way. Expected one push at a time. Hint: wait for it, or cancel it."
             )
+        if desk.pushed is not None:
+            raise PlanError(
+                f"The plan was pushed in run {desk.pushed}. Expected a new comparison first. Hint: compare again in the "
+                f"tab Changes; resume_push(journal, {desk.pushed!r}, client=client) goes on with what was not sent."
+            )
         self.run = push(chosen, client=self._client, journal=self._journal, show=False)
+        desk.pushed = self.run.id
         self._run_mark = show_in_place(self.run)
         return self._state()

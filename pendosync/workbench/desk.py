@@ -36,6 +36,7 @@ class Desk:
         preview: the plan's preview, or None before the first comparison.
         creates: whether ids that Pendo does not know may be created.
         lifted: the gates that are lifted by name.
+        pushed: the run that the plan was pushed in, or None.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Desk:
         self.preview: PlanPreview | None = None
         self.creates: Literal["never", "unknown_ids"] = "never"
         self.lifted: dict[str, Any] = {}
+        self.pushed: str | None = None
         self._client = client
         self._made_from: tuple[Mapping, str] | None = None
         self._checked: tuple[Mapping, pl.DataFrame, int] | None = None
@@ -85,7 +87,12 @@ class Desk:
         """
         mapping, creates = self.mapping, self.creates
         plan = plan_table(self.table, mapping, client=self._client, create=creates, keep=self.keep)
-        self.preview, self._made_from, self.lifted = PlanPreview(plan), (mapping, creates), {}
+        self.preview, self._made_from, self.lifted, self.pushed = (
+            PlanPreview(plan),
+            (mapping, creates),
+            {},
+            None,
+        )
 
     @property
     def is_stale(self) -> bool:

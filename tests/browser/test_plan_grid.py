@@ -262,6 +262,7 @@ def test_blocked_rows_are_listed_with_their_reasons(blank: Blank) -> None:
     expect(root.locator(".pp-problems tbody tr")).to_have_count(100)
     expect(root.locator(".pp-problems tbody tr").first).to_contain_text("u-1900")
     expect(root.locator(".pp-problems tbody tr").first).to_contain_text("creating is off")
+    expect(root.locator(".pp-foot")).not_to_contain_text("rows")
     root.get_by_role("button", name="Back to the rows").click()
     expect(root.get_by_role("grid")).to_be_visible()
 

@@ -131,7 +131,7 @@ export function renderPlan({ model, el }) {
     if (pressed) [...chips.children].find((node) => node.dataset.chip === pressed)?.focus({ preventScroll: true });
     filters.hidden = !isFiltered;
     filters.replaceChildren(...filtersOf(state.filter, { filter, list: showProblems, clear: () => { search.value = ""; filter(NO_FILTER); } }));
-    foot.replaceChildren(...footOf(plan, state, first + 1, Math.min(state.n_shown, first + inSight())));
+    foot.replaceChildren(...footOf(plan, state, first + 1, listed ? 0 : Math.min(state.n_shown, first + inSight())));
   }
   const askPictures = calm(({ pinned, moving }) => { // one at a time: a scroll waits for no more than one
     const next = [...pinned, ...moving].find((column) => column.is_field && !pictures.has(column.name));

@@ -144,6 +144,7 @@ function render({ model, el }) {
     const go = button("Push", () => ask("start", { typed: typed.value }, (next) => { take(next); showPush(); }), { class: "ps-btn ps-main", disabled: true });
     const may = () => typed.value.trim().toLowerCase() === answer.typed.toLowerCase();
     typed.addEventListener("input", () => { go.disabled = !may() || answer.held.length > 0 || answer.is_stale; });
+    const pushed = answer.pushed ? h("p", { class: "wb-say ps-muted" }, `This plan was pushed in run ${visible(answer.pushed)}. Compare again in the tab Changes to see what is left.`) : "";
     typed.addEventListener("keydown", (event) => { if (event.key === "Enter" && !go.disabled) go.click(); });
     const gate = (name, lift, sentence, on) => h("label", { class: "wb-gate" }, h("input", { type: "checkbox", checked: on, onchange: (event) => ask("lift", { gate: name, on: event.target.checked }, drawPush) }),
       h("span", {}, on ? `Lifted: ${name}=${lift}` : h("span", { class: "ps-warn" }, `△ ${visible(sentence.split(" Hint:")[0])} `), on ? null : h("span", {}, `If that is meant, lift ${name} to ${lift}.`)));
@@ -156,7 +157,8 @@ function render({ model, el }) {
       answer.is_stale ? h("p", { class: "wb-say ps-warn" }, "△ The mapping was changed since the comparison: compare again in the tab Changes.") : "",
       answer.access === "write" ? "" : h("p", { class: "wb-say ps-warn" }, "△ The settings may not write: open the client with Settings(access=\"write\")."),
       ...answer.held.map(([name, lift, sentence]) => gate(name, lift, sentence, false)), ...answer.lifted.map(([name, lift]) => gate(name, lift, "", true)),
-      isEmpty ? "" : h("div", { class: "ps-bar" }, h("span", {}, "Type ", h("code", { class: "ps-tag wb-phrase" }, visible(answer.typed)), " to push"), typed, go),
+      pushed,
+      isEmpty || answer.pushed ? "" : h("div", { class: "ps-bar" }, h("span", {}, "Type ", h("code", { class: "ps-tag wb-phrase" }, visible(answer.typed)), " to push"), typed, go),
       place,
       h("details", { class: "wb-code", open: true }, h("summary", {}, "The same in code"), code, h("div", {}, button("Copy as code", (event) => copy(answer.code, event.currentTarget)))));
   }
