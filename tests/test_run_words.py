@@ -135,6 +135,20 @@ def test_the_page_is_told_four_times_a_second_and_at_once_of_another_state() -> 
     assert states[-1] == "running"
 
 
+class Cut(Wire):
+    """A wire that is cut once the widget is there."""
+
+    def publish_msg(self, msg_type: str, *_: object, **__: object) -> None:
+        if msg_type == "comm_msg":
+            raise OSError("cut")
+
+
+def test_a_page_that_can_not_be_told_stops_no_run() -> None:
+    controls = controls_of(Held())
+    controls.comm = Cut()
+    controls.show(DONE)
+
+
 def test_rows_are_asked_for_by_the_page_and_the_reason() -> None:
     rejected = pl.DataFrame(
         [

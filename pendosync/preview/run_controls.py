@@ -10,6 +10,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import polars as pl
@@ -78,7 +79,8 @@ class RunControls(View):
             self._deeds = {}  # they would keep the run, and its plan with it, for as long as the kernel lives
         if is_moved or time.monotonic() - self._told_s >= _TELL_EVERY_S:
             self._told_s = time.monotonic()
-            self.tell("moved", **self._told())
+            with suppress(Exception):  # a page that can't be told stops no run
+                self.tell("moved", **self._told())
 
     def _answers(self) -> Mapping[str, Callable[..., Answer | None]]:
         return {"look": self._look, "do": self._do, "reasons": self._reasons, "rows": self._rows}

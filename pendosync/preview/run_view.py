@@ -142,8 +142,7 @@ class _NotebookView:
     def __call__(self, progress: Progress) -> None:
         with self._lock:
             if self._controls is not None:
-                with suppress(Exception):
-                    self._controls.show(progress)
+                self._controls.show(progress)
             with suppress(Exception):  # a picture that can't be drawn stops no run
                 if self._is_due(progress):
                     self._draw(progress)
