@@ -91,7 +91,7 @@ def show_once(progress: Progress, view: Callable[[Progress], None] | None = None
             view was opened in gets no second one.
     """
     if isinstance(view, _NotebookView):
-        view.show_again()
+        view.show_again(progress)
     elif _kernel_shell() is None:
         print(run_line(progress))  # noqa: T201
     else:
@@ -147,9 +147,10 @@ class _NotebookView:
                 if self._is_due(progress):
                     self._draw(progress)
 
-    def show_again(self) -> None:
+    def show_again(self, progress: Progress) -> None:
         with self._lock:
             if self._shell.execution_count != self._cell:
+                self._shown = self._picture(progress)
                 self._handle.display(self._shown, raw=True)
 
     def _is_due(self, progress: Progress) -> bool:
