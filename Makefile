@@ -11,6 +11,8 @@ RUFF := $(BIN)/ruff
 # The sessions in the documents are aligned by hand.
 FORMAT := $(RUFF) format --extend-exclude '$(VENV)*' --extend-exclude '*.md'
 BROWSER := $(wildcard tests/browser)
+# Other kernels that the browser tests run a push on: each a folder that lies before the installed packages.
+KERNELS := $(wildcard tests/browser/kernels/*.txt)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -77,9 +79,11 @@ $(VENV)/.runtime: pyproject.toml constraints.txt
 	@$(BIN)/python $(PIP) install -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/.tests: $(VENV)/.runtime
+$(VENV)/.tests: $(VENV)/.runtime $(KERNELS)
 	@echo "Installing the test tools into $(VENV)/ (about half a minute) …"
 	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[test]'
+	@for list in $(KERNELS); do \
+		$(BIN)/python $(PIP) install --upgrade --no-deps --target $(VENV)/kernels/$$(basename $$list .txt) -r $$list || exit 1; done
 	@touch $@
 
 $(LOWEST)/.tests: pyproject.toml requirements-lowest.txt

@@ -233,7 +233,7 @@ def test_a_zone_that_is_none_is_told_and_kept() -> None:
 def test_a_dropped_cell_drops_its_row_where_a_null_clears_and_a_click_keeps_it() -> None:
     edited = editor([ps.Trait("x", null="clear")], x=[float("inf"), 1.0])
     (told,) = edited.picture()["rows"][0]["problems"]
-    assert "Their rows are dropped" in told["means"]
+    assert "The rows are dropped" in told["means"]
     edited.change(0, mends(edited)["keep Pendo’s value on null"])
     (told,) = edited.picture()["rows"][0]["problems"]
     assert "Pendo keeps what it holds" in told["means"]

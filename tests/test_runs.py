@@ -69,8 +69,13 @@ def test_a_cancelled_run_does_not_wait_until_pendo_lets_it_go_on(sandbox, client
     sandbox.misbehave("status", method="POST", status=429, retry_after=60, times=None)
     run = ps.push(plan, client=held, journal=journal, show=False)
     until(lambda: run.progress.held.startswith("held back by Pendo for"))
+    now = run.progress
+    assert 50 < now.waits_s <= 60
+    assert now.most_per_s is None
+    assert now.allowed_per_s is not None  # what was measured, halved
     run.cancel()
     told = statuses(run.wait(timeout_s=10))
+    assert run.progress.waits_s == 0
     assert told["pending"] >= 20
     assert sum(told.values()) == 40
     assert run.progress.state == "cancelled"
@@ -91,10 +96,14 @@ def test_progress_tells_rate_and_what_is_left_with_its_spread(sandbox, client, p
     now = run.progress
     assert now.ids_per_s is not None
     assert 5 < now.ids_per_s < 30
+    assert (now.allowed_per_s, now.most_per_s) == (20, 20)
     assert now.left_s is not None
     assert now.left_range_s is not None
     assert now.left_range_s[0] <= now.left_s <= now.left_range_s[1]
+    until(lambda: run.progress.requests_per_s is not None)
+    assert 5 < (run.progress.requests_per_s or 0) <= 20
     run.wait()
+    assert run.progress.requests_per_s is None
     assert (run.progress.left_s, run.progress.ids_per_s, run.progress.left_range_s) == (None, None, None)
 
 

@@ -34,7 +34,8 @@ class Course:
         """Take in where a run stands; it begins with the first note, and what was done by then is not counted."""
         if self._from_s is None:
             self._from_s, self._n_known = progress.elapsed_s, progress.n_known
-        now, n_new = progress.elapsed_s - self._from_s, progress.n_known - self._n_known
+        now = max(progress.elapsed_s - self._from_s, self._at_s)  # another process's clock may be set back
+        n_new = progress.n_known - self._n_known
         self._reach(now)
         if n_new > 0:
             self._spread(n_new, self._at_s, now)
@@ -57,7 +58,9 @@ class Course:
 
     def _spread(self, n: int, start_s: float, end_s: float) -> None:
         """Count *n* ids evenly over the time from *start_s* to *end_s*."""
-        if end_s <= start_s or not self._ids:
+        if end_s <= start_s:
+            self._ids = self._ids or [0.0]
+            self._ids[-1] += n
             return
         for at in range(int(start_s / self.width_s), len(self._ids)):
             low, high = at * self.width_s, (at + 1) * self.width_s

@@ -10,12 +10,12 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import polars as pl
 import traitlets
 
-from pendosync.errors import PendosyncError
 from pendosync.frames import REJECTED, Progress
 from pendosync.preview.course import Course
 from pendosync.preview.run_view import Deeds
@@ -79,7 +79,8 @@ class RunControls(View):
             self._deeds = {}  # they would keep the run, and its plan with it, for as long as the kernel lives
         if is_moved or time.monotonic() - self._told_s >= _TELL_EVERY_S:
             self._told_s = time.monotonic()
-            self.tell("moved", **self._told())
+            with suppress(Exception):  # a page that can't be told stops no run
+                self.tell("moved", **self._told())
 
     def _answers(self) -> Mapping[str, Callable[..., Answer | None]]:
         return {"look": self._look, "do": self._do, "reasons": self._reasons, "rows": self._rows}
@@ -91,12 +92,9 @@ class RunControls(View):
         self.is_seen = True
         return {**self._told(), "model": self.model_id}
 
-    def _do(self, deed: str) -> Answer | None:
-        try:
-            self._deeds.get(deed, lambda: None)()
-        except PendosyncError as error:
-            return {"trouble": str(error)}
-        return None
+    def _do(self, deed: str) -> None:
+        if deed in self._deeds:
+            self._deeds[deed]()
 
     def _told(self) -> Answer:
         now = self._progress
@@ -144,11 +142,8 @@ class RunControls(View):
                 self._found[reason], on=["status", "reason"], how="semi", maintain_order="left"
             )
         page = chosen.slice(at, PAGE).rows()
-        return {
-            "n": chosen.height,
-            "at": at,
-            "rows": [(_cut(id), status, _cut(why)) for id, status, why in page],
-        }
+        rows = [(_cut(id), status, _cut(why)) for id, status, why in page]
+        return {"n": chosen.height, "at": at, "size": PAGE, "rows": rows}
 
 
 def _cut(text: str) -> str:
@@ -159,6 +154,7 @@ def _code(run_id: str) -> str:
     """Return the code that gives the rejected rows, and the plan to mend and push them again."""
     run, statuses = json.dumps(run_id), json.dumps(REJECTED)
     return (
-        f'rejected = ps.read_outcomes(journal, {run}).filter(pl.col("status").is_in({statuses}))\n'
+        f"outcomes = ps.read_outcomes(journal, {run})\n"
+        f'rejected = outcomes.filter(pl.col("status").is_in({statuses}))\n'
         f"again = ps.plan_rejected(journal, {run})  # to be mended, and pushed once more"
     )

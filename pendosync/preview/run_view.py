@@ -47,10 +47,9 @@ _COLOURS: Final = {
 }
 _OTHER: Final = "#8b949e"
 _LINE_EVERY_S: Final = 2.0
-_PICTURE_EVERY_S: Final = 0.1
 _HOPED_EVERY_S: Final = 1.0
-_BESIDE_EVERY_S: Final = 5.0
-"""How often the picture is drawn: where it is all there is; where a live view may be; where one lies over it."""
+_BENEATH_EVERY_S: Final = 5.0
+"""How often the picture is drawn where a live view may come to lie over it, and where one does."""
 
 _ROW: Final = "display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 16px"
 
@@ -92,7 +91,7 @@ def show_once(progress: Progress, view: Callable[[Progress], None] | None = None
             view was opened in gets no second one.
     """
     if isinstance(view, _NotebookView):
-        view.show_again()
+        view.show_again(progress)
     elif _kernel_shell() is None:
         print(run_line(progress))  # noqa: T201
     else:
@@ -111,9 +110,8 @@ def run_html(progress: Progress, mark: str = "") -> str:
     left = left_of(progress)
     counts = [_count_html(name, n) for name, n in [*ordered(progress.counts), *([left] if left else [])]]
     facts = " · ".join([state_of(progress), *pace_of(progress), batches_of(progress)])
-    below = [
-        text for text in (wait_of(progress), lowered_of(progress), ending_of(progress), progress.note) if text
-    ]
+    held = [f"△ {text}" for text in (wait_of(progress), lowered_of(progress)) if text]
+    below = [*held, *filter(None, [ending_of(progress), progress.note])]
     told = "".join(f"<div>{escape(text)}</div>" for text in below)
     told += f"<div style='{MUTED}'>{escape(hint)}</div>" if (hint := hint_of(progress)) else ""
     picture = (
@@ -144,23 +142,22 @@ class _NotebookView:
     def __call__(self, progress: Progress) -> None:
         with self._lock:
             if self._controls is not None:
-                with suppress(Exception):
-                    self._controls.show(progress)
+                self._controls.show(progress)
             with suppress(Exception):  # a picture that can't be drawn stops no run
                 if self._is_due(progress):
                     self._draw(progress)
 
-    def show_again(self) -> None:
+    def show_again(self, progress: Progress) -> None:
         with self._lock:
             if self._shell.execution_count != self._cell:
+                self._shown = self._picture(progress)
                 self._handle.display(self._shown, raw=True)
 
     def _is_due(self, progress: Progress) -> bool:
-        every_s = _PICTURE_EVERY_S
-        if self._controls is not None:
-            every_s = _BESIDE_EVERY_S if self._controls.is_seen else _HOPED_EVERY_S
-        is_moved = progress.state != self._state or progress.is_over
-        return is_moved or time.monotonic() - self._drawn_s >= every_s
+        if self._controls is None or progress.state != self._state or progress.is_over:
+            return True
+        every_s = _BENEATH_EVERY_S if self._controls.is_seen else _HOPED_EVERY_S
+        return time.monotonic() - self._drawn_s >= every_s
 
     def _draw(self, progress: Progress) -> None:
         self._state, self._drawn_s = progress.state, time.monotonic()

@@ -25,7 +25,7 @@ from urllib.request import urlopen
 
 import nbformat
 from jupyter_client import BlockingKernelClient
-from playwright.sync_api import Browser, Locator, Page, Request, WebSocket, sync_playwright
+from playwright.sync_api import Browser, Error, Locator, Page, Request, WebSocket, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
@@ -66,6 +66,11 @@ CLEAR = """() => {
     const model = jupyterapp.shell.currentWidget.content.model.sharedModel;
     model.deleteCellRange(0, model.cells.length);
 }"""
+SHUT = """async () => {
+    const panel = jupyterapp.shell.currentWidget;
+    await panel.sessionContext.shutdown();
+    panel.dispose();
+}"""
 KERNEL_IDLE = """() => {
     const panel = jupyterapp.shell.currentWidget;
     return panel?.sessionContext?.session?.kernel?.status === 'idle';
@@ -91,6 +96,7 @@ CONTRASTS = """view => {
     const opacity = node => node ? Number(getComputedStyle(node).opacity) * opacity(node.parentElement) : 1;
     const found = [];
     for (const node of view.querySelectorAll('*')) {
+        if (!node.checkVisibility() || node.matches(':disabled, [aria-disabled=true]')) continue;
         const [colour, alpha] = parts(getComputedStyle(node).color);
         const text = [...node.childNodes].filter(n => n.nodeType === 3).map(n => n.data.trim()).join('');
         const under = ground(node);
@@ -120,13 +126,13 @@ class Lab:
     outside: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
-    def open_notebook(self, name: str, *sources: str) -> Notebook:
+    def open_notebook(self, name: str, *sources: str, kernel: str = "python3") -> Notebook:
         """Write a notebook and open it, with a kernel of its own."""
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         written = nbformat.v4.new_notebook(cells=cells)
         written.metadata["kernelspec"] = {
-            "name": "python3",
-            "display_name": "Python 3",
+            "name": kernel,
+            "display_name": kernel,
             "language": "python",
         }  # otherwise a dialog asks which kernel
         nbformat.write(written, self.root / "nb" / name)
@@ -135,6 +141,39 @@ class Lab:
             f"jupyterapp.shell.currentWidget?.context?.path === '{name}' && ({KERNEL_IDLE})()"
         )
         return Notebook(self, name)
+
+    @contextmanager
+    def another_page(self, name: str) -> Iterator[Page]:
+        """Open the notebook *name* once more, in a page of its own, which closes with the block."""
+        browser = self.page.context.browser
+        assert browser is not None
+        page = browser.new_page()
+        try:
+            watch_page(page, self.outside, self.errors)
+            page.goto(f"{self.base}/lab/workspaces/another/tree/{name}?token={self.token}")
+            yield page
+        finally:
+            page.close()
+
+    def read_notebook(self, name: str) -> None:
+        """Open a notebook without a kernel."""
+        self.command("docmanager:open", {"path": name, "kernelPreference": {"shouldStart": False}})
+        self.page.wait_for_function(f"jupyterapp.shell.currentWidget?.context?.path === '{name}'")
+
+    def add_kernel(self, name: str) -> None:
+        """Make a kernel known whose packages of *name*, as installed by `make`, lie before all others."""
+        overlay = ROOT / ".venv" / "kernels" / name
+        assert overlay.is_dir(), f"{overlay} is missing. Hint: make browser"
+        spec = {
+            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": name,
+            "language": "python",
+            "env": {"PYTHONPATH": os.pathsep.join([str(overlay), str(ROOT)])},
+        }
+        folder = self.root / "data" / "kernels" / name
+        folder.mkdir(parents=True)
+        (folder / "kernel.json").write_text(json.dumps(spec))
+        self.page.evaluate("jupyterapp.serviceManager.kernelspecs.refreshSpecs()")
 
     def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:
         """Carry out one of JupyterLab's commands, and wait until it is done."""
@@ -194,6 +233,16 @@ class Notebook:
     def interrupt(self) -> None:
         """Press ■."""
         self.lab.command("notebook:interrupt-kernel")
+
+    def restart(self) -> None:
+        """Restart its kernel, without a question, and wait until it answers."""
+        self.lab.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
+        self.ask("None")
+        self.lab.page.wait_for_function(KERNEL_IDLE)
+
+    def shut(self) -> None:
+        """End its kernel and take it from the page, without a question."""
+        self.lab.page.evaluate(SHUT)
 
     def save(self) -> dict[str, Any]:
         """Save it, and return what is on disk then."""
@@ -314,9 +363,14 @@ def watch_page(page: Page, outside: list[str], errors: list[str]) -> None:
         if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != HOST:
             outside.append(request.url)
 
+    def note(error: Error) -> None:
+        where = error.stack or str(error)
+        if not ("reading 'kernel'" in where and "jupyterlab-manager" in where):  # of a notebook that has none
+            errors.append(where)
+
     page.context.on("request", look)
     page.on("websocket", look)
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("pageerror", note)
 
 
 def contrasts(view: Locator) -> list[tuple[str, float]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from lab import Cell, Lab, Notebook, contrasts, environment, too_faint
+from lab import KERNEL_IDLE, Cell, Lab, Notebook, contrasts, environment, too_faint
 from playwright.sync_api import Locator, expect
 
 SHOTS = Path(__file__).parents[2] / "build" / "shots"
@@ -60,7 +60,7 @@ def notebook(_opened: Notebook, lab: Lab) -> Iterator[Notebook]:
     lab.page.evaluate(WATCH)
     _opened.tell(f"run = sandbox.reset()\n{PLAN}")
     yield _opened
-    _opened.tell("sandbox.behave()\nif run: run.cancel()")
+    _opened.tell("sandbox.behave()\nif run:\n    run.cancel()\n    run.wait(20)")
 
 
 def slowly(seconds: float) -> str:
@@ -70,6 +70,15 @@ def slowly(seconds: float) -> str:
 
 def view(cell: Cell) -> Locator:
     return cell.outputs.filter(has=cell.lab.page.get_by_role("progressbar"))
+
+
+def live(cell: Cell) -> Locator:
+    """Return the view with the buttons, which lies over the picture."""
+    return cell.outputs.locator(".ps-run")
+
+
+def press(cell: Cell, name: str) -> None:
+    live(cell).get_by_role("button", name=name, exact=True).click()
 
 
 def known(cell: Cell) -> int:
@@ -214,6 +223,7 @@ def assert_holds_only_the_picture(notebook: dict[str, Any]) -> None:
     assert output["output_type"] == "display_data"
     assert output["data"].keys() == {"text/html", "text/plain"}
     assert "Pushed 160 visitors" in "".join(output["data"]["text/html"])
+    assert "button" not in "".join(output["data"]["text/html"])
     assert "done" in "".join(output["data"]["text/plain"])
     text = json.dumps(output)
     assert not re.search(r"u-\d{4}|tier-|integration-key|app-key|track-secret", text)
@@ -244,6 +254,132 @@ def test_a_run_is_attached_stopped_and_resumed_by_its_journal(notebook: Notebook
     assert notebook.ask("run.outcomes['status'].unique().to_list()") == ["updated"]
 
 
+def assert_answers_each_button(notebook: Notebook) -> Cell:
+    """Pause, Resume and Cancel, clicked while no cell runs, do what they say."""
+    notebook.tell(slowly(1))
+    cell = notebook.run(PUSH).ended()
+    press(cell, "Pause")
+    expect(live(cell)).to_contain_text("Push paused: 160 visitors")
+    assert notebook.ask("run.progress.state") == "paused"
+    press(cell, "Resume")
+    expect(live(cell)).to_contain_text("Pushing 160 visitors")
+    assert notebook.ask("run.progress.state") == "running"
+    wait_until_some_are_known(cell)
+    press(cell, "Cancel")
+    press(cell, "Go on")
+    assert notebook.ask("run.progress.state") == "running"
+    press(cell, "Cancel")
+    press(cell, "Stop")
+    expect(live(cell)).to_contain_text("Push cancelled: 160 visitors")
+    assert notebook.ask("run.progress.state") == "cancelled"
+    assert_some_are_pending(notebook, cell)
+    return cell
+
+
+def test_pause_resume_and_cancel_are_clicked(notebook: Notebook) -> None:
+    assert_answers_each_button(notebook)
+
+
+def test_a_run_of_another_process_is_paused_and_cancelled_by_clicks(notebook: Notebook) -> None:
+    notebook.tell(f"{slowly(2)}\n{PUSH.replace(')', ', show=False)')}")
+    cell = notebook.run("watched = ps.attach_run(journal, run.id)").ended()
+    press(cell, "Pause")
+    expect(live(cell)).to_contain_text("Push paused: 160 visitors")
+    notebook.lab.page.wait_for_function(KERNEL_IDLE)
+    press(cell, "Cancel")
+    press(cell, "Stop")
+    expect(live(cell)).to_contain_text("Push cancelled: 160 visitors")
+    assert notebook.ask("(run.progress.state, watched.progress.state)") == ("cancelled", "cancelled")
+
+
+def test_a_view_says_how_to_interrupt_while_a_cell_waits(notebook: Notebook) -> None:
+    notebook.tell(slowly(1))
+    cell = notebook.run(PUSH).ended()
+    wait_until_some_are_known(cell)
+    waiting = notebook.run("run.wait()")
+    press(cell, "Pause")
+    expect(live(cell)).to_contain_text("Interrupt it (■) to stop the run")
+    expect(live(cell)).to_contain_text("pausing …")
+    notebook.interrupt()
+    expect(live(cell)).to_contain_text("Push cancelled: 160 visitors")
+    assert "KeyboardInterrupt" in waiting.ended().outputs.last.inner_text()
+    expect(live(cell)).not_to_contain_text("Interrupt it")
+    assert notebook.ask("run.progress.state") == "cancelled"
+
+
+def test_the_picture_is_drawn_seldom_beneath_a_view_which_keeps_its_focus(notebook: Notebook) -> None:
+    notebook.tell(slowly(0.5))
+    cell = notebook.run(PUSH).ended()
+    wait_until_some_are_known(cell)
+    page = cell.lab.page
+    page.evaluate(
+        "place => { window.place = place; }", cell.outputs.locator("[data-pendosync-run]").element_handle()
+    )
+    stop = live(cell).get_by_role("button", name="Cancel")
+    stop.focus()
+    page.wait_for_function("n => drawn.length >= n", arg=page.evaluate("drawn.length") + 2)
+    assert page.evaluate("place.isConnected")
+    notebook.tell("run.pause()")
+    page.wait_for_function("!place.isConnected")
+    expect(live(cell)).to_contain_text("Push paused")
+    expect(stop).to_be_focused()
+    expect(cell.outputs.get_by_role("progressbar")).to_have_count(1)
+
+
+def test_a_page_that_is_opened_later_shows_the_run_live(notebook: Notebook) -> None:
+    lab = notebook.lab
+    notebook.tell(slowly(2))
+    notebook.run(PUSH).ended()
+    notebook.save()
+    with lab.another_page(notebook.name) as page:
+        view = page.locator(".ps-run")
+        view.get_by_role("button", name="Pause").click()
+        expect(view).to_contain_text("Push paused: 160 visitors")
+    assert notebook.ask("run.progress.state") == "paused"
+
+
+def test_rejected_rows_are_shown_and_never_saved(notebook: Notebook) -> None:
+    notebook.tell("sandbox.misbehave('fail_records', times=9)")
+    cell = notebook.run(PUSH).ended()
+    live(cell).get_by_role("button", name="Show the").click()
+    rows = live(cell).locator("tbody tr")
+    expect(rows.first).to_contain_text("u-0")
+    shown = [tuple(row.locator("td").all_inner_texts()) for row in rows.all()]
+    assert shown == notebook.ask(
+        "run.outcomes.filter(pl.col('status') == 'failed').select('id', 'status', 'reason').rows()"
+    )
+    assert_holds_only_the_picture(notebook.save())
+
+
+@pytest.mark.parametrize("version", ["6.31", "7.3"])
+def test_other_kernels_hear_each_button_and_leave_a_picture(lab: Lab, version: str) -> None:
+    kernel = f"ipykernel-{version}"
+    lab.add_kernel(kernel)
+    notebook = lab.open_notebook(f"{kernel}.ipynb", kernel=kernel)
+    notebook.tell(f"{OPEN}\n{PLAN}\nimport ipykernel")
+    assert notebook.ask("ipykernel.__version__").startswith(f"{version}.")
+    cell = assert_answers_each_button(notebook)
+    saved = notebook.save()
+    notebook.restart()
+    expect(live(cell)).to_contain_text("The kernel is gone. The journal knows what was pushed")
+    notebook.shut()
+    (index,) = [index for index, cell in enumerate(saved["cells"]) if cell["outputs"]]
+    again = Cell(lab, index)
+    for name in (notebook.name, altered(lab, saved)):
+        lab.read_notebook(name)
+        expect(again.outputs).to_contain_text("Push cancelled: 160 visitors")
+        expect(again.outputs.locator("[style*=flex] > [title$=updated]")).to_be_visible()
+        assert live(again).count() == 0
+        Notebook(lab, name).shut()
+
+
+def altered(lab: Lab, saved: dict[str, Any]) -> str:
+    """Write a notebook that JupyterLab has no reason to trust, and return its name."""
+    cells = [*saved["cells"], nbformat.v4.new_markdown_cell("by another hand")]
+    (lab.root / "nb" / "altered.ipynb").write_text(json.dumps(saved | {"cells": cells}), encoding="utf-8")
+    return "altered.ipynb"
+
+
 def test_views_are_readable_in_a_light_and_a_dark_theme(notebook: Notebook) -> None:
     lab = notebook.lab
     notebook.run("mapping").ended()
@@ -251,7 +387,8 @@ def test_views_are_readable_in_a_light_and_a_dark_theme(notebook: Notebook) -> N
     notebook.tell("sandbox.misbehave('fail_records', times=9)")
     failing = notebook.run(PUSH).ended()
     wait_for(failing, "failed")
-    wait_for(failing, "Pushed 160 visitors")
+    live(failing).get_by_role("button", name="Show the").click()
+    expect(live(failing).locator("tbody tr").first).to_contain_text("u-0")
     notebook.tell(slowly(1.2))
     going_on = notebook.run(PUSH).ended()
     wait_until_some_are_known(going_on)

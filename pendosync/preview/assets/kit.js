@@ -134,7 +134,12 @@ export function open(model, el, label, words = {}) {
       if (isGone) return;
       asked.set(kind, { number: ++number, then, failed });
       settle();
-      model.send({ from: me, number, kind, args });
+      try {
+        model.send({ from: me, number, kind, args });
+      } catch { // the way to the kernel is closed
+        el.classList.add("jupyter-widgets-disconnected");
+        onLive();
+      }
     },
     close() {
       clearTimeout(timer);

@@ -1,10 +1,10 @@
-import { button, copy, count, h, open, value } from "./kit.js";
+import { button, count, h, open } from "./kit.js";
+import { drawLine, drawRows, isIdle, set, setIdle, setLine } from "./run_parts.js";
 // A run as it goes: a live view that lies over the picture of the run wherever the page holds one.
 
 const DEEDS = { pause: "pausing …", proceed: "going on …", cancel: "stopping …" };
 const SIGNS = { done: "✓", cancelled: "◼", stopped: "✕", interrupted: "✕" };
 const TONES = { updated: "good", created: "good", accepted: "good", missing: "bad", failed: "bad", refused: "warn", unknown: "warn" };
-const WIDTH = 180, HEIGHT = 26;
 
 /** Find each place in the page that the run's picture keeps, now and later, and put a live view there. */
 function initialize({ model }) {
@@ -12,10 +12,11 @@ function initialize({ model }) {
   const views = [];
   const settle = (found) => {
     if (views.some((view) => view.place === found && found.contains(view.el))) return;
-    const left = views.filter((view) => !view.place?.isConnected);
+    const left = views.filter((view) => !view.place.isConnected);
     const view = left.find((one) => one.within === found.parentElement) ?? left[0] ?? draw(model);
-    if (!views.includes(view)) views.push(view);
     view.move(found);
+    if (view.isLost()) observer.disconnect(); // nobody is there to tell how the run goes: the picture stays
+    else if (!views.includes(view)) views.push(view);
   };
   const look = (nodes) => {
     for (const node of nodes) {
@@ -26,7 +27,7 @@ function initialize({ model }) {
   };
   const observer = new MutationObserver((changes) => look(changes.flatMap((change) => [...change.addedNodes])));
   observer.observe(document.body, { childList: true, subtree: true });
-  const onLive = () => views.forEach((view) => view.learn());
+  const onLive = () => views.forEach((view) => void view.learn());
   model.on("comm_live_update", onLive);
   look([document.body]);
   return () => {
@@ -40,12 +41,12 @@ function initialize({ model }) {
 function draw(model) {
   const el = h("div", { hidden: true });
   const words = { quiet: 1000, waiting: "" };
-  const { root, ask, say, hear, close } = open(model, el, "Push", words);
-  let now = null, wish = "", waits_until = 0, focused = null;
+  const { root, ask, hear, close } = open(model, el, "Push", words);
+  let now = null, wish = "", waits_until = 0, focused = null, id = "", isLooking = false;
 
-  const title = h("span", { class: "ps-title" }), tag = h("span", { class: "ps-tag" });
+  const title = h("bdi", { class: "ps-title" }), tag = h("bdi", { class: "ps-tag" });
   const rest = button("Pause", () => press(now.state === "paused" ? "proceed" : "pause"));
-  const stop = button("Cancel", () => { if (!wish) sure(true); });
+  const stop = button("Cancel", () => { if (!isIdle(stop)) sure(true); });
   const buttons = h("span", { class: "ps-push ps-run-buttons" }, rest, stop);
   const really = button("Stop", () => { sure(false); press("cancel"); }, { class: "ps-btn ps-main" });
   const confirm = h("div", { class: "ps-bar ps-run-sure", role: "group", "aria-label": "Cancel the push", hidden: true },
@@ -53,26 +54,31 @@ function draw(model) {
   const bar = h("div", { class: "ps-run-bar", role: "progressbar", "aria-label": "ids with an outcome", "aria-valuemin": 0 });
   const counts = h("span", { class: "ps-run-counts" }), facts = h("span", { class: "ps-push ps-muted" });
   const line = drawLine(), batches = h("span", { class: "ps-push ps-muted" });
+  const course = h("div", { class: "ps-bar ps-run-course" }, line.node, batches);
   const wait = h("div", { class: "ps-run-line ps-warn", hidden: true }), lowered = h("div", { class: "ps-run-line ps-warn", hidden: true });
   const ending = h("strong", { class: "ps-run-ending" });
   const rows = drawRows(ask);
   const more = button("", () => { rows.toggle(); showEnd(); }, { hidden: true });
   const end = h("div", { class: "ps-bar", hidden: true }, ending, more);
-  const note = h("div", { class: "ps-run-line" }), next = h("div", { class: "ps-run-line ps-muted" });
+  const note = h("div", { class: "ps-run-line", dir: "auto" }), next = h("div", { class: "ps-run-line ps-muted" });
   const aloud = h("div", { class: "ps-unseen", "aria-live": "polite" });
   root.classList.add("ps-run");
   root.tabIndex = -1;
   root.append(h("div", { class: "ps-bar" }, title, tag, buttons), confirm, bar, h("div", { class: "ps-bar" }, counts, facts),
-    wait, lowered, h("div", { class: "ps-bar ps-run-course" }, line.node, batches), end, note, next, rows.node, aloud);
+    wait, lowered, course, end, note, next, rows.node, aloud);
+
+  function look() { // once at a time: while a cell runs, questions would heap up
+    if (isLooking) return;
+    isLooking = true;
+    ask("look", {}, (told) => { isLooking = false; id = told.model; show(told); }, () => { isLooking = false; });
+  }
 
   function press(deed) {
-    if (wish) return;
+    if (isIdle(stop)) return;
     wish = deed;
     showButtons();
-    ask("do", { deed }, ({ trouble }) => {
-      if (!trouble) return;
+    ask("do", { deed }, undefined, () => {
       wish = "";
-      say(trouble, "ps-wrong");
       showButtons();
     });
   }
@@ -93,9 +99,10 @@ function draw(model) {
     set(title, `${told.heading} ${told.title}`);
     set(tag, `run ${told.run}`);
     showBar();
-    set(facts, told.facts.join(" · "));
-    set(batches, told.batches);
     line.show(told);
+    course.hidden = line.node.hidden;
+    set(facts, [...told.facts, ...(course.hidden ? [told.batches] : [])].join(" · "));
+    set(batches, told.batches);
     setLine(lowered, told.lowered && `△ ${told.lowered}`);
     setLine(note, told.note);
     setLine(next, told.next);
@@ -108,7 +115,7 @@ function draw(model) {
 
   function tellState(was) {
     root.dataset.state = now.state;
-    if (was) aloud.textContent = `${now.heading} ${now.title}. ${now.ending}`;
+    if (was) set(aloud, `${now.heading} ${now.title}. ${now.ending}`);
   }
 
   function showBar() {
@@ -132,8 +139,7 @@ function draw(model) {
     const rests = now.state === "paused", holds = root.contains(document.activeElement);
     set(rest, DEEDS[wish === "cancel" ? "" : wish] ?? (rests ? "Resume" : "Pause"));
     set(stop, wish === "cancel" || now.state === "stopping" ? DEEDS.cancel : "Cancel");
-    const idle = String(Boolean(wish) || now.state === "stopping");
-    [rest, stop].forEach((one) => one.setAttribute("aria-disabled", idle));
+    [rest, stop].forEach((one) => setIdle(one, wish || now.state === "stopping"));
     rest.hidden = now.state === "stopping" || wish === "cancel";
     buttons.hidden = now.over;
     if (now.over || now.state === "stopping") confirm.hidden = true;
@@ -157,17 +163,20 @@ function draw(model) {
 
   const view = {
     el, close, place: null, within: null,
+    isLost: () => el.classList.contains("jupyter-widgets-disconnected"),
     move(place) {
       this.place = place;
       this.within = place.parentElement;
+      look();
+      if (this.isLost()) return;
       place.prepend(el);
       if (now) cover();
       if (focused && document.activeElement === document.body) focused.focus({ preventScroll: true });
-      ask("look", {}, (told) => { this.model = told.model; show(told); });
     },
-    learn() { // the page shows no view of the model, so that nobody else tells whether its kernel lives
-      if (!this.model) return;
-      model.widget_manager.get_model(this.model).then((own) => el.classList.toggle("jupyter-widgets-disconnected", !own.comm_live));
+    async learn() { // the page shows no other view of the model that would say whether its kernel lives
+      if (!id) return;
+      const own = await model.widget_manager.get_model(id).catch(() => null);
+      el.classList.toggle("jupyter-widgets-disconnected", !own?.comm_live);
     },
   };
   root.addEventListener("focusin", (event) => { focused = event.target; });
@@ -185,84 +194,6 @@ function draw(model) {
 function isHeard(wish, { state, over }) {
   if (over || state === "stopping") return true;
   return wish === "pause" ? state === "paused" : wish === "proceed" && state !== "paused";
-}
-
-function set(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-function setLine(node, text) {
-  node.hidden = !text;
-  set(node, text || "");
-}
-
-/** Return a small line of the ids a second over a run. */
-function drawLine() {
-  const shape = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  const most = h("span", { class: "ps-muted" });
-  const node = h("span", { class: "ps-run-spark", hidden: true }, shape, most);
-  shape.setAttribute("role", "img");
-  shape.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
-  shape.append(path);
-  const show = ({ course, over }) => {
-    const points = over || course.length < 3 ? course : course.slice(0, -1); // the last stretch is not whole yet
-    const top = Math.max(...points, 0);
-    node.hidden = points.length < 2 || !top;
-    if (node.hidden) return;
-    const at = (n, index) => `${(index * WIDTH / (points.length - 1)).toFixed(1)} ${(HEIGHT - 1 - n / top * (HEIGHT - 3)).toFixed(1)}`;
-    path.setAttribute("d", `M${points.map(at).join("L")}`);
-    const rate = (n) => n.toLocaleString("en", { maximumFractionDigits: n < 10 ? 1 : 0 });
-    shape.setAttribute("aria-label", `Ids a second over the run: ${rate(points.at(-1))} ${over ? "at the end" : "now"}, ${rate(top)} at most`);
-    set(most, `at most ${rate(top)} ids/s`);
-  };
-  return { node, show };
-}
-
-/** Return the rejected rows: how many for which reason, then page by page. */
-function drawRows(ask) {
-  const node = h("div", { class: "ps-run-rejected", role: "region", "aria-label": "Rejected rows", hidden: true });
-  let chosen = null, reasons = [];
-  const list = h("div", { class: "ps-run-reasons", role: "group", "aria-label": "Reasons" });
-  const body = h("tbody");
-  const table = h("table", {}, h("thead", {}, h("tr", {}, ["id", "status", "reason"].map((name) => h("th", { scope: "col" }, name)))), body);
-  const where = h("span", { class: "ps-muted", role: "status" });
-  const page = { at: 0, size: 0, n: 0 };
-  const back = button("‹ Previous", () => turn(page.at - page.size)), on = button("Next ›", () => turn(page.at + page.size));
-  const code = h("pre", { class: "ps-code" });
-  node.append(list, h("div", { class: "ps-run-table", tabIndex: 0, role: "group", "aria-label": "Rows" }, table), h("div", { class: "ps-bar" }, where, h("span", { class: "ps-push" }, back, " ", on)),
-    h("div", { class: "ps-run-code" }, code, button("Copy as code", (event) => copy(code.textContent, event.target))));
-
-  const turn = (at) => ask("rows", chosen === null ? { at } : { at, reason: chosen }, (told) => {
-    page.size = Math.max(page.size, told.rows.length);
-    Object.assign(page, { at: told.at, n: told.n });
-    body.replaceChildren(...told.rows.map(([id, status, why]) => h("tr", {}, h("td", { class: "ps-mono" }, value(id)), h("td", {}, status), h("td", {}, value(why)))));
-    set(where, `${count(page.at + 1)} to ${count(page.at + told.rows.length)} of ${count(told.n, "row")}`);
-    back.disabled = page.at === 0;
-    on.disabled = page.at + told.rows.length >= told.n;
-  });
-  const choose = (index) => {
-    chosen = index;
-    [...list.children].forEach((one, place) => one.setAttribute?.("aria-pressed", String(place - 1 === (index ?? -1))));
-    turn(0);
-  };
-  const show = (told) => {
-    reasons = told.reasons;
-    list.replaceChildren(
-      h("button", { type: "button", class: "ps-run-reason", onclick: () => choose(null) }, h("b", {}, count(told.n)), h("span", {}, "all of them")),
-      ...reasons.map(([n, status, why], index) => h("button", { type: "button", class: "ps-run-reason", onclick: () => choose(index) },
-        h("b", {}, count(n)), h("span", {}, `${status} `, why ? value(why, { class: "ps-muted" }) : h("span", { class: "ps-muted" }, "no reason was given")))));
-    if (told.more) list.append(h("span", { class: "ps-muted" }, `and ${count(told.more, "other reason")}`));
-    set(code, told.code);
-    choose(null);
-  };
-  return {
-    node,
-    toggle() {
-      node.hidden = !node.hidden;
-      if (!node.hidden) ask("reasons", {}, show);
-    },
-  };
 }
 
 export default { initialize };
