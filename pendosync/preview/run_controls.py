@@ -90,7 +90,7 @@ class RunControls(View):
 
     def _look(self) -> Answer:
         self.is_seen = True
-        return {**self._told(), "model": self.model_id}
+        return self._told()
 
     def _do(self, deed: str) -> None:
         if deed in self._deeds:

@@ -195,7 +195,7 @@ def test_a_kernel_that_a_cell_holds_is_told_within_a_second(blank: Blank, is_her
 def test_a_kernel_that_is_gone_leaves_the_way_to_go_on(wall: Wall) -> None:
     shown = wall.show()
     expect(shown).to_contain_text("Pushing")
-    shown.evaluate("node => node.parentElement.classList.add('jupyter-widgets-disconnected')")
+    wall.blank.page.evaluate("lose()")
     expect(shown).to_contain_text(
         "The kernel is gone. The journal knows what was pushed: resume_push(journal,"
     )

@@ -129,6 +129,7 @@ export function open(model, el, label, words = {}) {
   el.append(root);
   return {
     root, say,
+    isGone: () => isGone,
     hear: (kind, then) => heard.set(kind, then),
     ask(kind, args, then = () => {}, failed = () => {}) {
       if (isGone) return;
@@ -137,8 +138,7 @@ export function open(model, el, label, words = {}) {
       try {
         model.send({ from: me, number, kind, args });
       } catch { // the way to the kernel is closed
-        el.classList.add("jupyter-widgets-disconnected");
-        onLive();
+        onGone();
       }
     },
     close() {

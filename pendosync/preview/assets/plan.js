@@ -181,9 +181,13 @@ export function renderPlan({ model, el }) {
 
   // --- menus ---
   let opener = null;
+  const hideMenu = () => {
+    menu.hidden = true;
+    root.style.minHeight = "";
+  };
   const closeMenu = () => {
     if (menu.hidden) return;
-    menu.hidden = true;
+    hideMenu();
     const name = opener?.dataset.focus;
     ([...head.querySelectorAll("[data-focus]")].find((node) => name && node.dataset.focus === name) ?? opener)?.focus({ preventScroll: true });
   };
@@ -195,7 +199,7 @@ export function renderPlan({ model, el }) {
     const to = from.getBoundingClientRect(), frame = root.getBoundingClientRect(), below = to.bottom - frame.top + 4;
     menu.style.left = `${Math.max(4, Math.min(to.left - frame.left, root.clientWidth - menu.offsetWidth - 4))}px`;
     menu.style.top = `${below}px`;
-    menu.style.maxHeight = `${Math.max(180, root.clientHeight - below - 8)}px`;
+    root.style.minHeight = `${below + menu.offsetHeight + 8}px`; // nothing of it may be cut off
     menu.querySelector("button, input, select")?.focus();
   };
   const relay = () => { draw(); refresh(); };
@@ -213,7 +217,7 @@ export function renderPlan({ model, el }) {
     if (column.is_id) show({ top: [], n_nulls: 0 }); else ask("column", { name }, show);
   }
   const onOutside = (event) => {
-    if (!menu.hidden && !menu.contains(event.target) && !opener?.contains(event.target)) menu.hidden = true;
+    if (!menu.hidden && !menu.contains(event.target) && !opener?.contains(event.target)) hideMenu();
   };
   document.addEventListener("pointerdown", onOutside, true);
 

@@ -1,6 +1,6 @@
+// A run as it goes: a live view that lies over the picture of the run wherever the page holds one.
 import { button, count, h, open } from "./kit.js";
 import { drawLine, drawRows, isIdle, set, setIdle, setLine } from "./run_parts.js";
-// A run as it goes: a live view that lies over the picture of the run wherever the page holds one.
 
 const DEEDS = { pause: "pausing …", proceed: "going on …", cancel: "stopping …" };
 const SIGNS = { done: "✓", cancelled: "◼", stopped: "✕", interrupted: "✕" };
@@ -27,12 +27,9 @@ function initialize({ model }) {
   };
   const observer = new MutationObserver((changes) => look(changes.flatMap((change) => [...change.addedNodes])));
   observer.observe(document.body, { childList: true, subtree: true });
-  const onLive = () => views.forEach((view) => void view.learn());
-  model.on("comm_live_update", onLive);
   look([document.body]);
   return () => {
     observer.disconnect();
-    model.off("comm_live_update", onLive);
     views.forEach((view) => view.close());
   };
 }
@@ -41,8 +38,8 @@ function initialize({ model }) {
 function draw(model) {
   const el = h("div", { hidden: true });
   const words = { quiet: 1000, waiting: "" };
-  const { root, ask, hear, close } = open(model, el, "Push", words);
-  let now = null, wish = "", waits_until = 0, focused = null, id = "", isLooking = false;
+  const { root, ask, hear, close, isGone } = open(model, el, "Push", words);
+  let now = null, wish = "", waits_until = 0, focused = null, isLooking = false;
 
   const title = h("bdi", { class: "ps-title" }), tag = h("bdi", { class: "ps-tag" });
   const rest = button("Pause", () => press(now.state === "paused" ? "proceed" : "pause"));
@@ -70,7 +67,7 @@ function draw(model) {
   function look() { // once at a time: while a cell runs, questions would heap up
     if (isLooking) return;
     isLooking = true;
-    ask("look", {}, (told) => { isLooking = false; id = told.model; show(told); }, () => { isLooking = false; });
+    ask("look", {}, (told) => { isLooking = false; show(told); }, () => { isLooking = false; });
   }
 
   function press(deed) {
@@ -163,7 +160,7 @@ function draw(model) {
 
   const view = {
     el, close, place: null, within: null,
-    isLost: () => el.classList.contains("jupyter-widgets-disconnected"),
+    isLost: isGone,
     move(place) {
       this.place = place;
       this.within = place.parentElement;
@@ -172,11 +169,6 @@ function draw(model) {
       place.prepend(el);
       if (now) cover();
       if (focused && document.activeElement === document.body) focused.focus({ preventScroll: true });
-    },
-    async learn() { // the page shows no other view of the model that would say whether its kernel lives
-      if (!id) return;
-      const own = await model.widget_manager.get_model(id).catch(() => null);
-      el.classList.toggle("jupyter-widgets-disconnected", !own?.comm_live);
     },
   };
   root.addEventListener("focusin", (event) => { focused = event.target; });
