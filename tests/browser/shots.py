@@ -136,7 +136,7 @@ PLACE = ps.Target("eu", "https://app.eu.pendo.io", "https://data.eu.pendo.io")
 @contextmanager
 def make_world(folder: Path) -> Iterator[World]:
     """Plan what the sample table would change in the embedded Pendo, and push a part of it that partly fails."""
-    pace = ps.Pace(max_per_second=40, max_at_once=4)
+    pace = ps.Pace(max_per_second=12, max_at_once=4)
     with ps.open_sandbox(api_pace=pace) as sandbox, ps.open_client(sandbox.settings) as client:
         journal = ps.open_journal(folder)
         users = ps.load_table(ROOT / "notebooks" / "data" / "users.csv").lazy().collect()
@@ -155,10 +155,9 @@ def make_world(folder: Path) -> Iterator[World]:
 
 def push_slowly(sandbox: ps.Sandbox, client: ps.Client, journal: ps.Journal) -> tuple[ps.Run, list[Progress]]:
     """Push the plan of each visitor that the embedded Pendo knows, and note how the run moves; some records fail."""
-    users = pl.DataFrame({"user_id": [f"u-{n:04}" for n in range(1, 201)], "plan": ["enterprise"] * 200})
+    users = pl.DataFrame({"user_id": [f"u-{n:04}" for n in range(1, 202)], "plan": ["enterprise"] * 201})
     mapping = ps.Mapping("visitor", "user_id", ["plan"])
     plan = ps.plan_table(users, mapping, client=client, batch_size=2).lift(recheck=0)
-    sandbox.misbehave("latency", seconds=0.1, times=None, path="/value")
     sandbox.misbehave("fail_records", times=9)
     run, moves = ps.push(plan, client=client, journal=journal, show=False), []
     title = dataclasses.replace(plan, target=PLACE).title
