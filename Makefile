@@ -1,6 +1,8 @@
 # Everything here runs in .venv/, which is made on first use. PYTHON=python3.12 make demo picks another Python.
 
 PYTHON ?= python3
+# How many tests run at once: they wait more than they compute, a browser excepted. JOBS=0 is one after the other.
+JOBS ?= 4
 SHELL := bash
 
 VENV := .venv
@@ -27,12 +29,7 @@ demo: $(VENV)/.runtime  ## run the quickstart against the embedded sandbox; no k
 lab: $(VENV)/.runtime  ## open JupyterLab on the quickstart
 	@$(BIN)/jupyter lab notebooks/quickstart.ipynb
 
-# The lowest versions are tried beside the others: a test waits more than it computes.
-test: lint types $(LOWEST)/.tests  ## every check; the last lines are the tests' own
-	@mkdir -p build; $(MAKE) --no-print-directory lowest >build/lowest.log 2>&1 & beside=$$!; \
-	$(MAKE) --no-print-directory browser pytest; first=$$?; \
-	wait $$beside; second=$$?; echo "With the lowest versions allowed:"; cat build/lowest.log; \
-	exit $$((first + second))
+test: lint types lowest browser pytest  ## every check; the last lines are the tests' own
 
 lint: $(VENV)/.tests  ## ruff: lint and format
 	@$(RUFF) check . --extend-exclude '$(VENV)*'
@@ -45,14 +42,14 @@ types: $(VENV)/.tests  ## mypy, strict
 	@$(BIN)/mypy
 
 pytest: $(VENV)/.tests  ## tests, notebooks and doctests
-	@$(BIN)/python -m pytest -q tests pendosync --doctest-modules --ignore=tests/browser
+	@$(BIN)/python -m pytest -q -n $(JOBS) tests pendosync --doctest-modules --ignore=tests/browser
 
 # Playwright leaves a running event loop in its thread, so it gets a process of its own.
 browser: $(VENV)/.tests  ## the widgets in a real browser
-	@$(if $(BROWSER),$(BIN)/python -m pytest -q tests/browser,echo "No browser tests.")
+	@$(if $(BROWSER),$(BIN)/python -m pytest -q -n $(if $(filter 0 1,$(JOBS)),0,2) tests/browser,echo "No browser tests.")
 
 lowest: $(LOWEST)/.tests  ## the tests again, with the lowest versions allowed
-	@$(LOWEST)/bin/python -m pytest -q tests --ignore=tests/browser -p no:cacheprovider
+	@$(LOWEST)/bin/python -m pytest -q -n $(JOBS) tests --ignore=tests/browser -p no:cacheprovider
 
 faults: $(VENV)/.tests  ## kills, cuts, full disks and lies: what was lost, sent twice or told wrongly; QUICK=1 for a tenth
 	@$(BIN)/python -m benchmarks.faults $(if $(QUICK),--quick)

@@ -66,7 +66,8 @@ def test_rows_that_were_sent_twice_say_so_and_no_others(sandbox, client, journal
 def test_what_is_in_doubt_stays_so_while_a_resumed_run_fares_no_better(
     sandbox, quick, journal, then: int | str, batch_size: int
 ) -> None:
-    plan = a_plan(quick, IDS[:10], batch_size=batch_size)
+    ids = IDS[:10] if batch_size == 10 else IDS[:3]  # a host that was busy for long is driven slowly
+    plan = a_plan(quick, ids, batch_size=batch_size)
     sandbox.misbehave("cut", method="POST", when="after", times=None)
     with pytest.raises(ps.PushError) as caught:
         ps.push(plan, client=quick, journal=journal).wait()
@@ -85,7 +86,7 @@ def test_what_is_in_doubt_stays_so_while_a_resumed_run_fares_no_better(
     sandbox.behave()
     refused = set(outcomes.filter(status="failed")["id"])
     last = ps.resume_push(journal, run.id, client=quick).wait()
-    assert set(last.filter(status="updated")["id"]) == set(IDS[:10]) - refused
+    assert set(last.filter(status="updated")["id"]) == set(ids) - refused
 
 
 def test_a_part_that_was_sent_before_the_run_was_stopped_is_in_doubt(sandbox, quick, journal) -> None:

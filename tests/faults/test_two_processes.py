@@ -92,9 +92,7 @@ def test_a_second_process_watches_pauses_lets_go_on_and_cancels(
 def test_a_process_that_was_halted_still_holds_its_run(sandbox, client, journal, worker, tmp_path) -> None:
     """Silent for longer than any lease, on this machine: it may wake up and go on."""
     run_id = begin(worker, sandbox, client, journal, tmp_path, batch_size=2)
-    worker.send(signal.SIGSTOP)
-    time.sleep(0.2)
-    set_lease(journal, run_id, silent_s=10 * LEASE_S)
+    halt(worker, journal, run_id, silent_s=10 * LEASE_S)
     sent = len(writes(sandbox))
     with pytest.raises(ps.HeldError, match=rf"process {worker.pid} on .*last wrote 60\d s ago") as caught:
         ps.resume_push(journal, run_id, client=client)
@@ -151,10 +149,24 @@ def test_a_pusher_that_tries_again_and_again_is_stopped_by_a_takeover_too(sandbo
     assert statuses(ps.read_outcomes(journal, run.id)) == {"unknown": 40}
 
 
-def set_lease(journal: ps.Journal, run_id: str, *, silent_s: float, **columns: object) -> None:
+def halt(worker, journal: ps.Journal, run_id: str, *, silent_s: float) -> None:
+    """Stop the worker's process at an instant at which it does not hold the journal, as if it were long silent."""
+    while True:
+        worker.send(signal.SIGSTOP)
+        time.sleep(0.2)
+        try:
+            return set_lease(journal, run_id, silent_s=silent_s, timeout_s=0.5)
+        except sqlite3.OperationalError:  # it was halted while it wrote
+            worker.send(signal.SIGCONT)
+            time.sleep(0.05)
+
+
+def set_lease(
+    journal: ps.Journal, run_id: str, *, silent_s: float, timeout_s: float = 5, **columns: object
+) -> None:
     beat_at = int((datetime.now(UTC).timestamp() - silent_s) * 1000)
     names = ", ".join(f"{name} = ?" for name in columns)
-    with closing(sqlite3.connect(journal.path / run_id / "run.sqlite", timeout=5)) as db, db:
+    with closing(sqlite3.connect(journal.path / run_id / "run.sqlite", timeout=timeout_s)) as db, db:
         db.execute(
             f"UPDATE lease SET beat_at = ?{', ' + names if names else ''}", (beat_at, *columns.values())
         )
