@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 import polars as pl
 
@@ -20,11 +20,9 @@ from pendosync.errors import PendosyncError, PushError, StalePlanError, counted
 from pendosync.frames import OUTCOMES, Progress
 from pendosync.journal import Journal, derive_outcomes, read_outcomes, read_state
 from pendosync.plans import Plan
+from pendosync.preview.deeds import Deeds
 from pendosync.pusher import Pusher
 from pendosync.runfile import now_ms
-
-if TYPE_CHECKING:
-    from pendosync.preview.run_view import Deeds
 
 _PATIENCE_S: Final = 30.0
 _LOOK_S: Final = 0.2
@@ -315,8 +313,6 @@ def show_in_place(run: Run) -> str:
 
 
 def _deeds(run: Run) -> Deeds:
-    from pendosync.preview.run_view import Deeds
-
     outcomes = functools.partial(read_outcomes, run._journal, run.id)
     return Deeds(run._way.pause, run._way.proceed, run._way.cancel, outcomes, isinstance(run._way, Here))
 

@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 
 from pendosync.frames import OUTCOMES, Progress
+from pendosync.preview.deeds import Deeds
 from pendosync.preview.run_controls import PAGE, RunControls
-from pendosync.preview.run_view import Deeds, run_html
+from pendosync.preview.run_view import run_html
 from pendosync.preview.run_words import ending_of, lowered_of, pace_of, run_line, wait_of
 from tests.test_view import Wire
 

@@ -44,8 +44,6 @@ def ask(bench: Workbench, what: str, /, **args: Any) -> Any:
 
 def compare(bench: Workbench) -> None:
     bench.desk.compare()
-    assert bench.desk.preview is not None
-    bench._attach(bench.desk.preview, "changes visitor")
 
 
 def test_it_opens_on_the_table_with_a_suggested_mapping(client: ps.Client, journal: ps.Journal) -> None:

@@ -18,7 +18,7 @@ import traitlets
 
 from pendosync.frames import REJECTED, Progress
 from pendosync.preview.course import Course
-from pendosync.preview.run_view import Deeds
+from pendosync.preview.deeds import Deeds
 from pendosync.preview.run_words import (
     batches_of,
     ending_of,

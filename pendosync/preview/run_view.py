@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass
 from html import escape
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-import polars as pl
-
 from pendosync.frames import Progress
+from pendosync.preview.deeds import Deeds
 from pendosync.preview.run_words import (
     batches_of,
     ending_of,
@@ -33,7 +31,7 @@ from pendosync.reports import BOX, MUTED
 if TYPE_CHECKING:
     from pendosync.preview.run_controls import RunControls
 
-__all__ = ["Deeds", "open_run_view", "run_html", "run_line", "show_once"]
+__all__ = ["open_run_view", "run_html", "run_line", "show_once"]
 
 # Seen on white and on black alike (3:1 or more), and kept where a theme's own colours are not known.
 _COLOURS: Final = {
@@ -52,23 +50,6 @@ _BENEATH_EVERY_S: Final = 5.0
 """How often the picture is drawn where a live view may come to lie over it, and where one does."""
 
 _ROW: Final = "display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 16px"
-
-
-@dataclass(frozen=True, slots=True)
-class Deeds:
-    """What a run's view may ask of the run, from any thread; each but `outcomes` returns at once.
-
-    Attributes:
-        pause, proceed, cancel: as the run's own.
-        outcomes: returns OUTCOMES; it holds the run's plan no longer than it takes.
-        is_here: whether this process pushes, so that interrupting a wait for the run stops it.
-    """
-
-    pause: Callable[[], None]
-    proceed: Callable[[], None]
-    cancel: Callable[[], None]
-    outcomes: Callable[[], pl.DataFrame]
-    is_here: bool
 
 
 def open_run_view(progress: Progress, deeds: Deeds) -> Callable[[Progress], None]:

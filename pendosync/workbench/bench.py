@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import polars as pl
@@ -49,7 +50,8 @@ class Workbench(View):
         self._run_mark = ""
         super().__init__()
         for kind, desk in self._desks.items():
-            self._attach(desk.editor, f"map {kind}")
+            self._attach(f"map {kind}", desk.editor)
+            desk.attach = partial(self._attach, f"changes {kind}")
 
     # --- what stands on the desk ---
 
@@ -107,7 +109,7 @@ class Workbench(View):
         previews = {f"changes {kind}": desk.preview for kind, desk in self._desks.items()}
         return {**parts, **previews}.get(name)
 
-    def _attach(self, part: Answering, name: str) -> None:
+    def _attach(self, name: str, part: Answering) -> None:
         part.outlet = lambda content: self.send({**content, "part": name})
 
     def _answers(self) -> Mapping[str, Callable[..., Answer | None]]:
@@ -138,7 +140,7 @@ class Workbench(View):
         return {
             "kind": self.kind,
             "has_plan": desk.preview is not None,
-            "plan_number": id(desk.preview),
+            "n_compared": desk.n_compared,
             "is_stale": desk.is_stale,
             "creates": desk.creates == "unknown_ids",
             "comparing_s": None if started is None else time.monotonic() - started,
@@ -180,8 +182,6 @@ class Workbench(View):
     def _read(self, kind: Kind, desk: Desk) -> None:
         try:
             desk.compare()
-            assert desk.preview is not None
-            self._attach(desk.preview, f"changes {kind}")
         except PendosyncError as error:
             self._errors[kind] = str(error)
         except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import polars as pl
@@ -34,6 +34,8 @@ class Desk:
     Attributes:
         editor: the mapping, as it is edited.
         preview: the plan's preview, or None before the first comparison.
+        n_compared: how often was compared; each time there is another preview.
+        attach: called with a new preview before anybody else sees it.
         creates: whether ids that Pendo does not know may be created.
         lifted: the gates that are lifted by name.
         pushed: the run that the plan was pushed in, or None.
@@ -53,6 +55,8 @@ class Desk:
         self.keep = list(keep)
         self.editor = MappingPart(table, mapping, fields)
         self.preview: PlanPreview | None = None
+        self.n_compared = 0
+        self.attach: Callable[[PlanPreview], None] | None = None
         self.creates: Literal["never", "unknown_ids"] = "never"
         self.lifted: dict[str, Any] = {}
         self.pushed: str | None = None

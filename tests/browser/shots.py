@@ -22,8 +22,9 @@ from playwright.sync_api import Locator, expect
 
 import pendosync as ps
 from pendosync.frames import OUTCOMES, Progress
+from pendosync.preview.deeds import Deeds
 from pendosync.preview.run_controls import RunControls
-from pendosync.preview.run_view import Deeds, run_html
+from pendosync.preview.run_view import run_html
 from pendosync.preview.view import View
 from pendosync.workbench.bench import Workbench
 

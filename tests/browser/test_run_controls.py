@@ -14,8 +14,9 @@ from playwright.sync_api import Locator, expect
 import pendosync as ps
 from pendosync.errors import JournalError
 from pendosync.frames import OUTCOMES, Progress
+from pendosync.preview.deeds import Deeds
 from pendosync.preview.run_controls import MOST_REASONS, PAGE, RunControls
-from pendosync.preview.run_view import Deeds, run_html
+from pendosync.preview.run_view import run_html
 
 START = Progress(
     "2026-11-23-a41f9c", "5,119 visitors → custom, eu (app.eu.pendo.io)", "running", 5119, 11, 0, 0,

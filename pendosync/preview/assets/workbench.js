@@ -11,7 +11,7 @@ function render({ model, el }) {
   const talk = open(model, el, "Workbench");
   const { root, ask, hear } = talk;
   const uid = `wb${Math.random().toString(36).slice(2, 8)}`;
-  let state = null, tab = "map", planNumber = null, ends = new Map();
+  let state = null, tab = "map", shownNumber = null, ends = new Map();
   root.classList.add("wb");
 
   const kinds = h("div", { class: "ps-bar wb-kinds", role: "group", "aria-label": "Table" });
@@ -55,7 +55,7 @@ function render({ model, el }) {
   const swap = (kind) => ask("show", { kind }, (answer) => {
     take(answer);
     ["map", "changes"].forEach((name) => { end(name); panelOf(name).replaceChildren(); });
-    planNumber = null;
+    shownNumber = null;
     drawKinds();
     choose(tab);
   });
@@ -95,10 +95,10 @@ function render({ model, el }) {
   }
   function drawChanges() {
     const panel = panelOf("changes");
-    if (!state.has_plan || state.comparing_s !== null || state.error) { end("changes"); planNumber = null; return panel.replaceChildren(compareBar()); }
-    if (planNumber === state.plan_number && ends.has("changes")) return panel.firstChild.replaceWith(compareBar());
+    if (!state.has_plan || state.comparing_s !== null || state.error) { end("changes"); shownNumber = null; return panel.replaceChildren(compareBar()); }
+    if (shownNumber === state.n_compared && ends.has("changes")) return panel.firstChild.replaceWith(compareBar());
     end("changes");
-    planNumber = state.plan_number;
+    shownNumber = state.n_compared;
     const place = h("div", { class: "wb-inner" });
     panel.replaceChildren(compareBar(), place);
     ends.set("changes", renderPlan({ model: part(model, `changes ${state.kind}`), el: place }));
