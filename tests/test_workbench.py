@@ -119,6 +119,8 @@ def test_the_choice_reaches_the_requests_and_the_code(bench: Workbench) -> None:
     compare(bench)
     question = {"start": 0, "n": 9, "columns": ["plan"], "do": {"what": "tick", "place": 1, "on": False}}
     bench.hear({"from": "page", "number": 1, "kind": "rows", "args": question, "part": "changes visitor"})
+    assert {message["part"] for message in bench.comm.sent} == {"changes visitor"}
+    bench.comm.sent.clear()
     assert bench.selection.but == ("u-0002",)
     assert len(bench.chosen) == N - 1
     assert ask(bench, "requests", start=0, n=9)["n_ids"] == N - 1

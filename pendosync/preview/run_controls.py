@@ -7,14 +7,12 @@ place; so the output is a picture, and the view's module looks for the place tha
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
 import polars as pl
-import traitlets
 
 from pendosync.frames import REJECTED, Progress
 from pendosync.preview.course import Course
@@ -46,13 +44,11 @@ class RunControls(View):
     """Tells the page how a run goes, and has the run do what is clicked there.
 
     Attributes:
-        mark: what the place for the view is called in the picture.
         is_seen: whether a page has found the place.
     """
 
     _esm = read_module("run")
     _css = read_style("run")
-    mark = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, progress: Progress, deeds: Deeds) -> None:
         self.is_seen = False
@@ -65,10 +61,6 @@ class RunControls(View):
         self._deeds = {"pause": deeds.pause, "proceed": deeds.proceed, "cancel": deeds.cancel}
         self._rejected = self._found = pl.DataFrame()
         super().__init__()
-
-    @traitlets.default("mark")
-    def _new_mark(self) -> str:
-        return secrets.token_hex(8)
 
     def show(self, progress: Progress) -> None:
         """Take in where the run stands, from any thread, and tell the page: at once where the state is another."""

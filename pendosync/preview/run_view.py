@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pendosync.frames import Progress
 from pendosync.preview.deeds import Deeds
+from pendosync.preview.pages import is_for_a_page, kernel_shell
 from pendosync.preview.run_words import (
     batches_of,
     ending_of,
@@ -59,7 +60,7 @@ def open_run_view(progress: Progress, deeds: Deeds) -> Callable[[Progress], None
     a kernel; in a page that can, a live view with its buttons lies over it. Elsewhere it is a line on stderr at the
     start, every two seconds, and at the end.
     """
-    shell = _kernel_shell()
+    shell = kernel_shell()
     return _NotebookView(progress, deeds, shell) if shell is not None else _open_in_terminal()
 
 
@@ -73,7 +74,7 @@ def show_once(progress: Progress, view: Callable[[Progress], None] | None = None
     """
     if isinstance(view, _NotebookView):
         view.show_again(progress)
-    elif _kernel_shell() is None:
+    elif kernel_shell() is None:
         print(run_line(progress))  # noqa: T201
     else:
         from IPython.display import display
@@ -114,7 +115,7 @@ class _NotebookView:
         self._shell = shell
         self._cell = shell.execution_count
         self._handle = DisplayHandle()
-        self._controls = _open_controls(progress, deeds) if _is_for_a_page(shell) else None
+        self._controls = _open_controls(progress, deeds) if is_for_a_page(shell) else None
         self._shown = self._picture(progress)
         self._state, self._drawn_s = progress.state, time.monotonic()
         self._lock = Lock()
@@ -162,17 +163,6 @@ def _open_controls(progress: Progress, deeds: Deeds) -> RunControls | None:
     return None
 
 
-def _is_for_a_page(shell: Any) -> bool:
-    """Whether the cell that runs was sent by a page that somebody looks at.
-
-    Such a page names its cells. What executes notebooks unseen does not, and would keep each widget's module in the
-    notebook's metadata.
-    """
-    with suppress(Exception):
-        return "cellId" in shell.parent_header["metadata"]
-    return False
-
-
 def _open_in_terminal() -> Callable[[Progress], None]:
     told_s = [0.0]
 
@@ -208,10 +198,3 @@ def _count_html(name: str, n: int) -> str:
 
 def _colour(name: str) -> str:
     return _COLOURS.get(name, _OTHER)
-
-
-def _kernel_shell() -> Any:
-    """Return IPython's shell where a notebook's kernel runs us, else None; never imports IPython by itself."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell if shell is not None and hasattr(shell, "kernel") else None

@@ -7,15 +7,20 @@ of a widget that something has moved. No row's value is ever a trait, so none ge
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from functools import cache
+from html import escape
 from importlib.resources import files
 from threading import RLock
 from typing import Any, Final
 
 import anywidget
+import traitlets
 
 from pendosync.errors import PendosyncError, first_line
+from pendosync.preview.pages import is_for_a_page, kernel_shell
+from pendosync.reports import BOX
 
 _ASSETS: Final = files("pendosync.preview") / "assets"
 _IMPORT: Final = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
@@ -103,10 +108,22 @@ class Answering:
 
 
 class View(Answering, anywidget.AnyWidget):
-    """A widget that answers what its page asks; a subclass names its module, its style and its answers."""
+    """A widget that answers what its page asks; a subclass names its module, its style and its answers.
+
+    As a cell's output it is a picture that its live view lies over: a notebook that is read without its kernel shows
+    the picture, where it would show an error in place of a widget. Within other widgets it is one like any other.
+
+    Attributes:
+        mark: what the place for the live view is called in the picture.
+    """
 
     _esm = ""
     _css = ""
+    mark = traitlets.Unicode().tag(sync=True)
+
+    @traitlets.default("mark")
+    def _new_mark(self) -> str:
+        return secrets.token_hex(8)
 
     def __init__(self) -> None:
         Answering.__init__(self)
@@ -126,13 +143,13 @@ class View(Answering, anywidget.AnyWidget):
         return ""
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        picture = self._picture() or f"<div style='{BOX}'>{escape(self._title())}</div>"
+        told = {"text/plain": self._title()}
+        if is_for_a_page(kernel_shell()):
+            return {**told, "text/html": f"<div data-pendosync-view='{self.mark}'>{picture}</div>"}
         bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is None:
-            return None
-        shown, *more = bundle if isinstance(bundle, tuple) else (bundle,)
-        shown = {**shown, "text/plain": self._title()}
-        if picture := self._picture():
-            shown["text/html"] = picture
+        shown, *more = bundle if isinstance(bundle, tuple) else (bundle or {},)
+        shown = {**shown, **told, "text/html": picture}
         return (shown, *more) if more else shown
 
     def __repr__(self) -> str:

@@ -91,12 +91,12 @@ class Desk:
         """
         mapping, creates = self.mapping, self.creates
         plan = plan_table(self.table, mapping, client=self._client, create=creates, keep=self.keep)
-        self.preview, self._made_from, self.lifted, self.pushed = (
-            PlanPreview(plan),
-            (mapping, creates),
-            {},
-            None,
-        )
+        preview = PlanPreview(plan)
+        if self.attach is not None:
+            self.attach(preview)
+        self.preview, self._made_from = preview, (mapping, creates)
+        self.lifted, self.pushed = {}, None
+        self.n_compared += 1
 
     @property
     def is_stale(self) -> bool:

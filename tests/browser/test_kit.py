@@ -16,6 +16,7 @@ MODULE = """
 function render({model, el}) {
     const {root, ask, hear, close} = open(model, el, "A widget");
     const said = h("p", {class: "said"});
+    ask("echo", {text: ""});
     const show = (answer) => said.append(value(answer.text), h("br"));
     hear("moved", show);
     root.append(
@@ -142,3 +143,55 @@ def test_the_keys_of_jupyterlab_rest_while_one_of_ours_has_the_focus(blank: Blan
 def test_it_keeps_nobody_out(blank: Blank, shown: Locator) -> None:
     press(shown, "Fail")
     assert serious_faults(blank.page) == []
+
+
+class Lying(Echo):
+    """An echo that lies over the picture of an output."""
+
+    _esm = Echo._esm.replace("export default { render };", "export default widget(render);")
+
+
+PICTURE = "<div class='jp-RenderedHTMLCommon'><div data-pendosync-view='{mark}'><p class='picture'>A picture</p></div></div>"
+
+
+def test_a_view_lies_over_the_picture_of_its_output(blank: Blank) -> None:
+    view = Lying()
+    shown = blank.show_over(view, PICTURE.format(mark=view.mark))
+    press(shown, "Ask")
+    expect(shown.locator(".said")).to_have_text("one")
+    expect(blank.page.locator(".picture")).to_be_hidden()
+    assert blank.page.locator(".jp-RenderedHTMLCommon").count() == 0
+
+
+def test_a_picture_that_is_drawn_anew_gets_its_view_again(blank: Blank) -> None:
+    view = Lying()
+    shown = blank.show_over(view, PICTURE.format(mark=view.mark))
+    press(shown, "Ask")
+    blank.picture(PICTURE.format(mark=view.mark))
+    press(shown, "Ask")
+    expect(shown.locator(".said")).to_have_text("one")
+
+
+def test_an_output_that_comes_back_into_sight_keeps_its_view(blank: Blank) -> None:
+    view = Lying()
+    shown = blank.show_over(view, PICTURE.format(mark=view.mark))
+    press(shown, "Ask")
+    expect(shown.locator(".said")).to_have_text("one")
+    blank.page.evaluate("() => { window.away = document.querySelector('main > div'); away.remove(); }")
+    blank.page.evaluate("() => document.querySelector('main').append(away)")
+    expect(shown.locator(".said")).to_have_text("one")
+
+
+def test_a_picture_whose_kernel_is_gone_stays_what_it_is(blank: Blank) -> None:
+    view = Lying()
+    blank.show_over(view, PICTURE.format(mark=view.mark))
+    blank.page.evaluate("() => { model.send = () => { throw new Error('Cannot send'); }; }")
+    blank.picture(PICTURE.format(mark=view.mark))
+    expect(blank.page.locator(".picture")).to_be_visible()
+    assert blank.page.locator(".ps").count() == 0
+
+
+def test_a_picture_of_another_widget_is_left_alone(blank: Blank) -> None:
+    blank.show_over(Lying(), PICTURE.format(mark="another"))
+    expect(blank.page.locator(".picture")).to_be_visible()
+    assert blank.page.locator(".ps").count() == 0

@@ -91,7 +91,26 @@ def test_a_saved_notebook_holds_the_summary_and_no_rows(notebook: Notebook) -> N
     tick(root, "u-0003")
     root.locator(".pp-row").nth(5).locator(".pp-id").click()
     root.get_by_role("complementary").wait_for()
-    assert_holds_no_rows(notebook.save())
+    saved = notebook.save()
+    assert_holds_no_rows(saved)
+    assert saved["cells"][-1]["outputs"][0]["data"].keys() == {"text/html", "text/plain"}
+
+
+def test_a_page_that_is_opened_later_shows_the_view_live(notebook: Notebook) -> None:
+    tick(preview(notebook), "u-0003")
+    notebook.save()
+    with notebook.lab.another_page(notebook.name) as page:
+        root = page.locator(".ps")
+        foot(root, "399 selected")
+        tick(root, "u-0004")
+        foot(root, "398 selected")
+    assert notebook.ask("view.selection.but") == ("u-0003", "u-0004")
+
+
+def test_a_view_within_another_widget_is_live_too(notebook: Notebook) -> None:
+    root = preview(notebook, f"import ipywidgets\n{SHOW.splitlines()[0]}\nipywidgets.VBox([view])")
+    tick(root, "u-0003")
+    foot(root, "399 selected")
 
 
 def test_an_executed_notebook_holds_the_summary_and_no_rows(lab: Lab) -> None:
@@ -229,6 +248,20 @@ def test_a_view_says_that_its_kernel_is_gone(notebook: Notebook, end: str) -> No
     expect(root.locator(".pp-row").first).to_be_visible()
     if end != "shut down":
         page.wait_for_function(KERNEL_IDLE)
+
+
+def test_a_notebook_that_is_read_without_a_kernel_shows_the_summary(lab: Lab) -> None:
+    notebook = lab.open_notebook("read.ipynb")
+    notebook.tell(PLAN)
+    preview(notebook)
+    notebook.save()
+    notebook.shut()
+    lab.read_notebook(notebook.name)
+    output = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-OutputArea-output")
+    expect(output).to_contain_text("update 380, create 20")
+    assert output.locator(".ps").count() == 0
+    assert "Error displaying widget" not in output.inner_text()
+    Notebook(lab, notebook.name).shut()
 
 
 def test_the_benchmark_measures_each_of_its_targets(lab: Lab) -> None:

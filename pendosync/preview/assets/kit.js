@@ -1,6 +1,6 @@
 // What each widget here stands on: elements made of text and never of markup, and questions to the kernel.
 
-const QUIET_MS = 1500;
+const QUIET_MS = 1500, PRUNE_MS = 300_000;
 const WAITING = "The kernel has not answered yet. While a cell runs, it answers when the cell has ended.";
 const LOST = "The kernel is gone, and what it held with it. Run the cell again to go on.";
 const GONE = new Set(["restarting", "autorestarting", "terminating", "dead"]);
@@ -148,5 +148,55 @@ export function open(model, el, label, words = {}) {
       model.off("msg:custom", onMessage);
       window.removeEventListener("keydown", onKey, true);
     },
+  };
+}
+
+/** Return what a widget's module gives: a view as an output of its own, and one that lies over its output's picture. */
+export function widget(render) {
+  return { render, initialize: ({ model }) => lieOver(model, render) };
+}
+
+/** Put a view into each place that the pictures of this widget keep, now and later. */
+function lieOver(model, render) {
+  const place = `[data-pendosync-view="${model.get("mark")}"]`;
+  const views = new Map();
+  const settle = (found) => {
+    if (found.contains(views.get(found)?.el ?? null)) return;
+    const el = h("div"), pictures = [...found.children];
+    found.prepend(el);
+    const end = render({ model, el });
+    if (el.querySelector(".ps-gone")) { // nobody is there to answer: the picture stays
+      observer.disconnect();
+      end();
+      el.remove();
+      return;
+    }
+    for (const picture of pictures) picture.style.display = "none";
+    found.closest(".jp-RenderedHTMLCommon")?.classList.remove("jp-RenderedHTMLCommon"); // a style for texts, not for us
+    views.set(found, { el, end });
+  };
+  const look = (nodes) => {
+    for (const node of nodes) {
+      if (!node.isConnected || !node.querySelectorAll) continue;
+      if (node.matches(place)) settle(node);
+      node.querySelectorAll(place).forEach(settle);
+    }
+  };
+  const prune = () => { // of a cell that was deleted or run again; one that is scrolled out of sight comes back anew
+    for (const [found, { el, end }] of views) {
+      if (found.isConnected) continue;
+      end();
+      el.remove();
+      views.delete(found);
+    }
+  };
+  const observer = new MutationObserver((changes) => look(changes.flatMap((change) => [...change.addedNodes])));
+  const timer = setInterval(prune, PRUNE_MS);
+  observer.observe(document.body, { childList: true, subtree: true });
+  look([document.body]);
+  return () => {
+    clearInterval(timer);
+    observer.disconnect();
+    views.forEach(({ end }) => end());
   };
 }

@@ -1,7 +1,7 @@
 // A mapping under edit: a row a trait. The kernel holds it; each gesture here is one question, each answer a picture.
 
 import { combobox } from "./combobox.js";
-import { button, copy, count, h, open, value, visible } from "./kit.js";
+import { button, copy, count, h, open, value, visible, widget } from "./kit.js";
 
 const MOST_OPTIONS = 100;
 const HEADS = ["In", "Trait", "Samples", "", "Pendo field", "Sent as", "Null", "Check"];
@@ -279,4 +279,4 @@ function drawUntouched({ node, summary, content }, picture) {
     h("span", { class: "ps-tag" }, one.type || "any"))));
 }
 
-export default { render: renderMapping };
+export default widget(renderMapping);

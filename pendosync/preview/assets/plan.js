@@ -1,5 +1,5 @@
 // The preview of a plan: a grid that asks the kernel for the rows in sight, and never holds more.
-import { button, calm, copy, h, open, visible } from "./kit.js";
+import { button, calm, copy, h, open, visible, widget } from "./kit.js";
 import { chipsOf, filtersOf, footOf, problemList } from "./plan_bars.js";
 import { makeColumns } from "./plan_columns.js";
 import { columnsMenu, columnMenu, filterWords } from "./plan_menus.js";
@@ -317,4 +317,4 @@ export function renderPlan({ model, el }) {
   };
 }
 
-export default { render: renderPlan };
+export default widget(renderPlan);

@@ -1,5 +1,5 @@
 // The workbench: the tabs from a table to Pendo, in one frame.
-import { button, copy, count, h, open, value, visible } from "./kit.js";
+import { button, copy, count, h, open, value, visible, widget } from "./kit.js";
 import { renderMapping } from "./mapping.js";
 import { renderPlan } from "./plan.js";
 import { problemRow } from "./plan_bars.js";
@@ -186,4 +186,4 @@ function part(model, name) {
   };
 }
 
-export default { render };
+export default widget(render);
