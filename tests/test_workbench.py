@@ -38,7 +38,7 @@ def bench(client: ps.Client, journal: ps.Journal) -> Iterator[Workbench]:
 
 
 def ask(bench: Workbench, what: str, /, **args: Any) -> Any:
-    said = bench.comm.ask(what, **args)
+    said = bench.comm.ask(what, **({} if what == "open" else {"kind": bench.kind, **args}))
     return said.get("answer", said)
 
 
@@ -97,9 +97,11 @@ def test_a_comparison_ends_with_a_plan(bench: Workbench) -> None:
 
 def test_a_comparison_that_fails_says_why(bench: Workbench, sandbox: ps.Sandbox) -> None:
     sandbox.misbehave("status", status=403, times=None)
-    bench._read("visitor", bench.desk)
-    told = ask(bench, "show", kind="visitor")
-    assert "403" in told["error"]
+    ask(bench, "compare")
+    while bench.desk.compares_since_s is not None:
+        time.sleep(0.02)
+    told = ask(bench, "look")
+    assert "403" in told["trouble"]
     assert (told["has_plan"], told["comparing_s"]) == (False, None)
 
 
@@ -200,3 +202,12 @@ def test_a_plan_is_pushed_once(bench: Workbench) -> None:
     compare(bench)
     assert len(bench.plan) == 0
     assert ask(bench, "push")["pushed"] is None
+
+
+def test_a_question_about_a_desk_is_answered_of_that_desk(client: ps.Client, journal: ps.Journal) -> None:
+    """Two views of one workbench may show either."""
+    accounts = pl.DataFrame({"account_id": ["acc-001", "acc-001"], "plan": ["pro", "free"]})
+    bench = ps.workbench(USERS, accounts, client=client, journal=journal)
+    bench.comm = Wire()
+    assert (ask(bench, "check", kind="account")["n_rows"], ask(bench, "check")["n_rows"]) == (2, N + 1)
+    assert bench.kind == "visitor"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any, Final
 import polars as pl
 
 from pendosync.client import Client
-from pendosync.errors import PendosyncError, PlanError, counted, first_line
+from pendosync.errors import PlanError, counted
 from pendosync.frames import Kind
 from pendosync.journal import Journal
 from pendosync.mapping import Mapping as TraitMapping
@@ -45,8 +44,6 @@ class Workbench(View):
         self.run: Run | None = None
         self._client = client
         self._journal = journal
-        self._compares: dict[Kind, float] = {}
-        self._errors: dict[Kind, str] = {}
         self._run_mark = ""
         super().__init__()
         for kind, desk in self._desks.items():
@@ -113,9 +110,9 @@ class Workbench(View):
         part.outlet = lambda content: self.send({**content, "part": name})
 
     def _answers(self) -> Mapping[str, Callable[..., Answer | None]]:
-        return {
-            "open": self._open,
+        of_a_desk: dict[str, Callable[..., Answer]] = {
             "show": self._show,
+            "look": self._state,
             "check": self._check,
             "problems": self._problems,
             "compare": self._compare,
@@ -126,89 +123,76 @@ class Workbench(View):
             "lift": self._lift,
             "start": self._start,
         }
+        return {"open": self._open, **{name: partial(self._at, answer) for name, answer in of_a_desk.items()}}
+
+    def _at(self, answer: Callable[..., Answer], *, kind: Kind, **asked: Any) -> Answer:
+        """Answer a question about one desk: another view of this widget may show the other."""
+        return answer(self._desks[kind], **asked)
 
     def _open(self) -> Answer:
-        return {"kinds": list(self._desks), "target": str(self._client.target), **self._state()}
+        return {"kinds": list(self._desks), "target": str(self._client.target), **self._state(self.desk)}
 
-    def _show(self, kind: Kind) -> Answer:
-        if kind in self._desks:
-            self.kind = kind
-        return self._state()
+    def _show(self, desk: Desk) -> Answer:
+        self.kind = desk.kind
+        return self._state(desk)
 
-    def _state(self) -> Answer:
-        desk, started = self.desk, self._compares.get(self.kind)
+    def _state(self, desk: Desk) -> Answer:
+        began_s = desk.compares_since_s
         return {
-            "kind": self.kind,
+            "kind": desk.kind,
             "has_plan": desk.preview is not None,
             "n_compared": desk.n_compared,
             "is_stale": desk.is_stale,
             "creates": desk.creates == "unknown_ids",
-            "comparing_s": None if started is None else time.monotonic() - started,
-            "error": self._errors.get(self.kind, ""),
+            "comparing_s": None if began_s is None else time.monotonic() - began_s,
+            "trouble": desk.trouble,
             "run_mark": self._run_mark,
         }
 
-    def _check(self) -> Answer:
-        desk = self.desk
-        rules = desk.problem_counts()
-        _, n_rows = desk.check()
-        n_blocked = desk.check()[0].filter(severity="block_row")["row"].n_unique()
-        return {"n_rows": n_rows, "n_blocked": n_blocked, "rules": rules}
+    def _check(self, desk: Desk) -> Answer:
+        problems, n_rows = desk.check()
+        n_blocked = problems.filter(severity="block_row")["row"].n_unique()
+        return {"n_rows": n_rows, "n_blocked": n_blocked, "rules": desk.problem_counts()}
 
-    def _problems(self, rule: str, start: int, n: int) -> Answer:
-        found = self.desk.check()[0].filter(rule=rule)
+    def _problems(self, desk: Desk, rule: str, start: int, n: int) -> Answer:
+        found = desk.check()[0].filter(rule=rule)
         page = found.slice(start, min(n, _MOST_ROWS)).select("id", "row", "field", "n_rows", "reason")
         return {"n": found.height, "rows": [list(row) for row in page.iter_rows()]}
 
-    def _creates(self, on: bool) -> Answer:
-        self.desk.creates = "unknown_ids" if on else "never"
-        return self._state()
+    def _creates(self, desk: Desk, on: bool) -> Answer:
+        desk.creates = "unknown_ids" if on else "never"
+        return self._state(desk)
 
-    def _compare(self) -> Answer:
-        """Begin a comparison beside the page's questions; `state` is told when it has ended."""
-        kind, desk = self.kind, self.desk
-        if kind not in self._compares:
-            self._ensure_whole(desk)
-            self._compares[kind] = time.monotonic()
-            self._errors.pop(kind, None)
-            threading.Thread(
-                target=self._read, args=(kind, desk), name="pendosync-compare", daemon=True
-            ).start()
-        return self._state()
-
-    def _ensure_whole(self, desk: Desk) -> None:
-        desk.mapping  # noqa: B018  raises where it is none
-
-    def _read(self, kind: Kind, desk: Desk) -> None:
-        try:
-            desk.compare()
-        except PendosyncError as error:
-            self._errors[kind] = str(error)
-        except Exception as error:
-            self._errors[kind] = f"The comparison could not be made: {first_line(error)}"
-        self._compares.pop(kind, None)
-        self.tell("state")
+    def _compare(self, desk: Desk) -> Answer:
+        """Begin a comparison beside the page's questions; all views are told when it has ended."""
+        desk.compare_beside(lambda: self.tell("state"))
+        return self._state(desk)
 
     # --- the requests ---
 
-    def _requests(self, start: int, n: int) -> Answer:
-        chosen = self.chosen
-        page = self.desk.requests(start, min(n, _MOST_ROWS))
-        rows = page.select("batch", "path", n=pl.col("ids").list.len(), bytes=pl.col("body").str.len_bytes(),
-                           first=pl.col("ids").list.first(), last=pl.col("ids").list.last())  # fmt: skip
+    def _requests(self, desk: Desk, start: int, n: int) -> Answer:
+        chosen, page = desk.chosen, desk.requests(start, min(n, _MOST_ROWS))
+        rows = page.select(
+            "batch",
+            pl.col("ids").list.len().alias("n"),
+            pl.col("body").str.len_bytes().alias("bytes"),
+            pl.col("ids").list.first().alias("first"),
+            pl.col("ids").list.last().alias("last"),
+        )
         return {
             "n": chosen.n_requests,
             "n_ids": len(chosen),
-            "takes": duration(chosen.pace.expected_s(chosen.n_requests, rows=len(chosen))),
+            "takes": _takes(chosen),
             "pace": chosen.pace.max_per_second,
-            "rows": [[row["batch"], row["path"], row["n"], size(row["bytes"]), row["first"], row["last"]]
-                     for row in rows.iter_rows(named=True)],
-        }  # fmt: skip
+            "rows": [
+                [batch, n_ids, size(n_bytes), *ends] for batch, n_ids, n_bytes, *ends in rows.iter_rows()
+            ],
+        }
 
-    def _body(self, batch: int) -> Answer:
-        (request,) = self.desk.requests(batch, 1).iter_rows(named=True)
+    def _body(self, desk: Desk, batch: int) -> Answer:
+        (request,) = desk.requests(batch, 1).iter_rows(named=True)
         body = request["body"]
-        curl = build_curl(self.chosen.select(ids=request["ids"])) if len(body) <= _MOST_BODY else []
+        curl = build_curl(desk.chosen.select(ids=request["ids"])) if len(body) <= _MOST_BODY else []
         return {
             "batch": batch,
             "line": f"{request['method']} {request['path']}",
@@ -219,44 +203,49 @@ class Workbench(View):
 
     # --- the push ---
 
-    def _push_tab(self) -> Answer:
-        chosen = self.chosen
+    def _push_tab(self, desk: Desk) -> Answer:
+        chosen = desk.chosen
+        held = zip(chosen.lifts.items(), chosen.held_by, strict=True)
         return {
-            "sentence": f"{counted(len(chosen), chosen.shape.kind)} → {chosen.shape.group}, {chosen.target}",
-            "cost": f"{counted(chosen.n_requests, 'request')}, {duration(chosen.pace.expected_s(chosen.n_requests, rows=len(chosen)))}",
+            "sentence": chosen.title,
+            "cost": f"{counted(chosen.n_requests, 'request')}, {_takes(chosen)}",
             "actions": list(chosen.summary.actions.items()),
             "notes": list(chosen.summary.notes),
-            "held": [[gate, repr(lift), sentence] for (gate, lift), sentence in
-                     zip(chosen.lifts.items(), chosen.held_by, strict=True)],
-            "lifted": [[gate, repr(lift)] for gate, lift in self.desk.lifted.items()],
-            "typed": self._typed(chosen),
+            "held": [[gate, repr(lift), sentence] for (gate, lift), sentence in held],
+            "lifted": [[gate, repr(lift)] for gate, lift in desk.lifted.items()],
+            "typed": _phrase(chosen),
             "access": self._client.settings.access,
-            "code": self.code,
-            "pushed": self.desk.pushed,
-            **self._state(),
-        }  # fmt: skip
+            "code": push_code(desk),
+            "pushed": desk.pushed,
+            **self._state(desk),
+        }
 
-    def _typed(self, chosen: Plan) -> str:
-        return f"{len(chosen)} {chosen.target.region}"
-
-    def _lift(self, gate: str, on: bool) -> Answer:
-        desk = self.desk
-        if on and gate in desk.chosen.lifts:
-            desk.lifted = {**desk.lifted, gate: desk.chosen.lifts[gate]}
+    def _lift(self, desk: Desk, gate: str, on: bool) -> Answer:
+        lifts = desk.chosen.lifts
+        if on and gate in lifts:
+            desk.lifted = {**desk.lifted, gate: lifts[gate]}
         elif not on:
             desk.lifted = {name: lift for name, lift in desk.lifted.items() if name != gate}
-        return self._push_tab()
+        return self._push_tab(desk)
 
-    def _start(self, typed: str) -> Answer:
+    def _start(self, desk: Desk, typed: str) -> Answer:
         """Push what is chosen, once the number and the region were typed.
 
         Raises:
-            PlanError: something else was typed, the plan is stale, or a push is under way; or as `push` raises.
+            PlanError: something else was typed, the plan is stale or was pushed, or a push is under way; or as `push`
+                raises.
         """
-        chosen, desk = self.chosen, self.desk
-        if " ".join(typed.replace(",", "").split()).lower() != self._typed(chosen).lower():
+        chosen = desk.chosen
+        self._ensure_startable(desk, typed, _phrase(chosen))
+        self.run = push(chosen, client=self._client, journal=self._journal, show=False)
+        desk.pushed = self.run.id
+        self._run_mark = show_in_place(self.run)
+        return self._state(desk)
+
+    def _ensure_startable(self, desk: Desk, typed: str, phrase: str) -> None:
+        if " ".join(typed.replace(",", "").split()).lower() != phrase.lower():
             raise PlanError(
-                f"{typed!r} was typed. Expected how many ids go where: {self._typed(chosen)}. Hint: type it as it stands."
+                f"{typed!r} was typed. Expected how many ids go where: {phrase}. Hint: type it as it stands."
             )
         if desk.is_stale:
             raise PlanError(
@@ -272,7 +261,12 @@ class Workbench(View):
                 f"The plan was pushed in run {desk.pushed}. Expected a new comparison first. Hint: compare again in the "
                 f"tab Changes; resume_push(journal, {desk.pushed!r}, client=client) goes on with what was not sent."
             )
-        self.run = push(chosen, client=self._client, journal=self._journal, show=False)
-        desk.pushed = self.run.id
-        self._run_mark = show_in_place(self.run)
-        return self._state()
+
+
+def _takes(plan: Plan) -> str:
+    return duration(plan.pace.expected_s(plan.n_requests, rows=len(plan)))
+
+
+def _phrase(plan: Plan) -> str:
+    """Return what is to be typed before *plan* is pushed."""
+    return f"{len(plan)} {plan.target.region}"

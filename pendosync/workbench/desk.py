@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -10,7 +13,7 @@ import polars as pl
 
 from pendosync.checks import RULES, check_values
 from pendosync.client import Client
-from pendosync.errors import PlanError
+from pendosync.errors import PendosyncError, PlanError, first_line
 from pendosync.frames import REQUESTS
 from pendosync.mapping import Mapping
 from pendosync.plans import Plan
@@ -32,10 +35,13 @@ class Desk:
         keep: columns to filter on.
 
     Attributes:
+        kind: visitor or account.
         editor: the mapping, as it is edited.
         preview: the plan's preview, or None before the first comparison.
         n_compared: how often was compared; each time there is another preview.
         attach: called with a new preview before anybody else sees it.
+        compares_since_s: when the comparison that is under way began (`time.monotonic`), or None.
+        trouble: why the last comparison could not be made, or nothing.
         creates: whether ids that Pendo does not know may be created.
         lifted: the gates that are lifted by name.
         pushed: the run that the plan was pushed in, or None.
@@ -50,6 +56,7 @@ class Desk:
         client: Client,
         keep: Sequence[str] = (),
     ) -> None:
+        self.kind = mapping.kind
         self.table = table
         self.fields = fields
         self.keep = list(keep)
@@ -57,6 +64,8 @@ class Desk:
         self.preview: PlanPreview | None = None
         self.n_compared = 0
         self.attach: Callable[[PlanPreview], None] | None = None
+        self.compares_since_s: float | None = None
+        self.trouble = ""
         self.creates: Literal["never", "unknown_ids"] = "never"
         self.lifted: dict[str, Any] = {}
         self.pushed: str | None = None
@@ -97,6 +106,29 @@ class Desk:
         self.preview, self._made_from = preview, (mapping, creates)
         self.lifted, self.pushed = {}, None
         self.n_compared += 1
+
+    def compare_beside(self, at_end: Callable[[], None]) -> None:
+        """Compare in a thread, one comparison at a time; *at_end* is called when it has ended, well or not.
+
+        Raises:
+            MappingError: as it stands the mapping is none.
+        """
+        if self.compares_since_s is not None:
+            return
+        self.editor.mapping  # noqa: B018  raises where it is none
+        self.compares_since_s, self.trouble = time.monotonic(), ""
+        work = functools.partial(self._compare_and_tell, at_end)
+        threading.Thread(target=work, name="pendosync-compare", daemon=True).start()
+
+    def _compare_and_tell(self, at_end: Callable[[], None]) -> None:
+        try:
+            self.compare()
+        except PendosyncError as error:
+            self.trouble = str(error)
+        except Exception as error:
+            self.trouble = f"The comparison could not be made: {first_line(error)}"
+        self.compares_since_s = None
+        at_end()
 
     @property
     def is_stale(self) -> bool:

@@ -101,6 +101,17 @@ def test_the_other_table_has_its_own_way(blank: Blank, bench: Workbench) -> None
     assert bench.kind == "account"
 
 
+def test_two_views_of_a_workbench_may_each_show_another_table(blank: Blank, bench: Workbench) -> None:
+    root = blank.show(bench)
+    other = blank.show_again(bench)
+    other.get_by_role("button", name="accounts").click()
+    expect(other.get_by_role("tabpanel", name="Map")).to_contain_text("account_id")
+    compare(blank, root)
+    expect(root.locator(".pp-foot")).to_contain_text("30 selected")
+    expect(tab(other, "Check")).to_contain_text("0 of 2 rows can travel")
+    assert bench.kind == "account"
+
+
 def test_a_changed_mapping_asks_for_another_comparison(blank: Blank, bench: Workbench) -> None:
     root = blank.show(bench)
     compare(blank, root)

@@ -9,7 +9,8 @@ const SIGNS = { block_row: ["✕", "ps-bad", "row dropped"], block_field: ["✕"
 
 function render({ model, el }) {
   const talk = open(model, el, "Workbench");
-  const { root, ask, hear } = talk;
+  const { root, hear } = talk;
+  const ask = (name, args, then, failed) => talk.ask(name, { kind: state.kind, ...args }, then, failed);
   const uid = `wb${Math.random().toString(36).slice(2, 8)}`;
   let state = null, tab = "map", shownNumber = null, ends = new Map();
   root.classList.add("wb");
@@ -91,11 +92,11 @@ function render({ model, el }) {
 
   // --- Changes ---
   function showChanges() {
-    ask("show", { kind: state.kind }, (answer) => { take(answer); drawChanges(); });
+    ask("look", {}, (answer) => { take(answer); drawChanges(); });
   }
   function drawChanges() {
     const panel = panelOf("changes");
-    if (!state.has_plan || state.comparing_s !== null || state.error) { end("changes"); shownNumber = null; return panel.replaceChildren(compareBar()); }
+    if (!state.has_plan || state.comparing_s !== null || state.trouble) { end("changes"); shownNumber = null; return panel.replaceChildren(compareBar()); }
     if (shownNumber === state.n_compared && ends.has("changes")) return panel.firstChild.replaceWith(compareBar());
     end("changes");
     shownNumber = state.n_compared;
@@ -108,7 +109,7 @@ function render({ model, el }) {
     const isBusy = state.comparing_s !== null;
     const creates = h("input", { type: "checkbox", checked: state.creates, disabled: isBusy, onchange: () => ask("creates", { on: creates.checked }, (answer) => { take(answer); drawChanges(); }) });
     const go = button(isBusy ? "Reading Pendo …" : state.has_plan ? "Compare again" : "Compare with what Pendo holds", () => ask("compare", {}, (answer) => { take(answer); drawChanges(); }), { disabled: isBusy, class: `ps-btn ${state.has_plan && !state.is_stale ? "" : "ps-main"}` });
-    const words = state.error ? h("span", { class: "ps-bad", role: "alert" }, `✕ ${visible(state.error)}`)
+    const words = state.trouble ? h("span", { class: "ps-bad", role: "alert" }, `✕ ${visible(state.trouble)}`)
       : isBusy ? h("span", { class: "ps-muted", role: "status" }, "What Pendo holds is read, id by id or page by page. Nothing is written.")
         : state.is_stale ? h("span", { class: "ps-warn" }, "△ The mapping was changed since: compare again.")
           : state.has_plan ? null : h("span", { class: "ps-muted" }, "Reads what Pendo holds, and shows what would change. Nothing is written.");
@@ -128,7 +129,7 @@ function render({ model, el }) {
     });
     const turn = (start) => ask("requests", { start, n: 100 }, (answer) => {
       if (!start) panel.replaceChildren(h("p", { class: "wb-say" }, h("b", {}, count(answer.n, "request")), ` for ${count(answer.n_ids, "id")}, ${answer.takes}${answer.pace ? ` at ${answer.pace}/s` : ""}. These are the very bytes; nothing is sent.`), h("div", { class: "wb-two" }, h("div", { class: "wb-rows", tabIndex: 0, role: "region", "aria-label": "Requests" }, h("table", {}, h("thead", {}, h("tr", {}, ["request", "ids", "size", "first id", "last id"].map((name, at) => h("th", { scope: "col", class: at === 1 || at === 2 ? "ps-number" : "" }, name)))), body), more), side));
-      body.append(...answer.rows.map(([batch, , n, bytes, first, last]) => h("tr", {}, h("td", {}, h("button", { type: "button", class: "ps-link", onclick: () => show(batch) }, `${count(batch + 1)}`)), h("td", { class: "ps-number" }, count(n)), h("td", { class: "ps-number" }, bytes), h("td", { class: "ps-mono" }, value(first)), h("td", { class: "ps-mono" }, value(last)))));
+      body.append(...answer.rows.map(([batch, n, bytes, first, last]) => h("tr", {}, h("td", {}, h("button", { type: "button", class: "ps-link", onclick: () => show(batch) }, `${count(batch + 1)}`)), h("td", { class: "ps-number" }, count(n)), h("td", { class: "ps-number" }, bytes), h("td", { class: "ps-mono" }, value(first)), h("td", { class: "ps-mono" }, value(last)))));
       more.hidden = body.children.length >= answer.n;
       if (!start && answer.rows.length) show(answer.rows[0][0]);
     }, without("requests"));
@@ -163,8 +164,8 @@ function render({ model, el }) {
       h("details", { class: "wb-code", open: true }, h("summary", {}, "The same in code"), code, h("div", {}, button("Copy as code", (event) => copy(answer.code, event.currentTarget)))));
   }
 
-  hear("state", () => ask("show", { kind: state.kind }, (answer) => { take(answer); if (tab === "changes") drawChanges(); }));
-  ask("open", {}, (answer) => { state = answer; drawKinds(); choose("map"); });
+  hear("state", () => ask("look", {}, (answer) => { take(answer); if (tab === "changes") drawChanges(); }));
+  talk.ask("open", {}, (answer) => { state = answer; drawKinds(); choose("map"); });
   return () => {
     [...ends.keys()].forEach(end);
     talk.close();
