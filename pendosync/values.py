@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, Final
 
 import polars as pl
@@ -137,8 +138,11 @@ def _is_same(got: dict[str, Any], name: str, value: Any) -> bool:
 
 def columns_of(mapping: Mapping, /) -> list[str]:
     """Return the columns of a table that *mapping* reads, the id first."""
-    exprs = [pl.col(mapping.id), *(trait.to_expr() for trait in mapping.each_trait)]
-    return list(dict.fromkeys(root for expr in exprs for root in expr.meta.root_names()))
+    of_traits = (
+        [trait.column] if trait.column is not None else trait.to_expr().meta.root_names()
+        for trait in mapping.each_trait
+    )
+    return list(dict.fromkeys([mapping.id, *chain.from_iterable(of_traits)]))
 
 
 def read_sources(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
@@ -151,7 +155,7 @@ def read_sources(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping) -> pl.Dat
     missing = [root for root in roots if root not in names]
     if missing:
         raise ColumnNotFoundError.of(missing, names, what="The table")
-    read = collect_table(table.lazy().select(roots)).rechunk()
+    read = collect_table(table, columns=roots).rechunk()
     columns = [read[mapping.id].alias(ID)]
     columns += [
         read[trait.column].alias(trait.field) if trait.column is not None else _compute(read, trait)
@@ -213,7 +217,7 @@ def map_ids(table: pl.DataFrame, mapping: Mapping, /) -> pl.DataFrame:
     """
     if mapping.id not in table.columns:
         raise ColumnNotFoundError.of([mapping.id], table.columns, what="The table")
-    ids = table.select(pl.col(mapping.id).alias(ID))
+    ids = table.select(table[mapping.id].alias(ID))
     row = pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
     mapped = ids.select(row, _id_expr(ids.schema[ID], mapping).alias("id"))
     return mapped.with_columns(_no_raw(mapped.height))

@@ -290,3 +290,9 @@ def test_a_table_of_many_columns_is_mapped_and_checked() -> None:
     values = map_traits(table, Mapping("visitor", "id", columns))
     assert values.width == 1503
     assert check_values(values, mapping=Mapping("visitor", "id", columns)).is_empty()
+
+
+def test_a_column_whose_name_polars_would_read_as_a_pattern_is_one_column() -> None:
+    table = pl.DataFrame({"*": ["ann"], "^a.*$": ["pro"], "ab": ["no"]})
+    mapped = map_traits(table.lazy(), Mapping("visitor", "*", [Trait("^a.*$", field="plan")]))
+    assert mapped.select("id", "plan").rows() == [("ann", "pro")]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 import polars as pl
+from polars.selectors import by_name
 
 from pendosync.errors import ColumnNotFoundError, PendosyncError, TableError, first_line, listed
 from pendosync.frames import is_unicode
@@ -164,7 +165,7 @@ def collect_table(
             missing = [column for column in columns if column not in available]
             if missing:
                 raise ColumnNotFoundError.of(missing, available, what="The table")
-            lazy = lazy.select(columns)
+            lazy = lazy.select(by_name(*columns))
         return lazy.collect()
 
 
