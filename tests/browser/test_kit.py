@@ -182,6 +182,21 @@ def test_an_output_that_comes_back_into_sight_keeps_its_view(blank: Blank) -> No
     expect(shown.locator(".said")).to_have_text("one")
 
 
+def test_an_output_that_stays_away_is_given_up_and_comes_back_anew(blank: Blank) -> None:
+    view = Lying()
+    blank.page.clock.install()
+    shown = blank.show_over(view, PICTURE.format(mark=view.mark))
+    press(shown, "Ask")
+    expect(shown.locator(".said")).to_have_text("one")
+    blank.page.evaluate("() => { window.away = document.querySelector('main > div'); away.remove(); }")
+    blank.page.clock.run_for(2 * 300_000)
+    assert blank.page.evaluate("away.querySelectorAll('.ps').length") == 0
+    blank.page.evaluate("() => document.querySelector('main').append(away)")
+    expect(shown.locator(".said")).to_have_text("")
+    press(shown, "Ask")
+    expect(shown.locator(".said")).to_have_text("one")
+
+
 def test_a_picture_whose_kernel_is_gone_stays_what_it_is(blank: Blank) -> None:
     view = Lying()
     blank.show_over(view, PICTURE.format(mark=view.mark))

@@ -173,7 +173,7 @@ function lieOver(model, render) {
     }
     for (const picture of pictures) picture.style.display = "none";
     found.closest(".jp-RenderedHTMLCommon")?.classList.remove("jp-RenderedHTMLCommon"); // a style for texts, not for us
-    views.set(found, { el, end });
+    views.set(found, { el, end, wasAway: false });
   };
   const look = (nodes) => {
     for (const node of nodes) {
@@ -182,11 +182,13 @@ function lieOver(model, render) {
       node.querySelectorAll(place).forEach(settle);
     }
   };
-  const prune = () => { // of a cell that was deleted or run again; one that is scrolled out of sight comes back anew
-    for (const [found, { el, end }] of views) {
-      if (found.isConnected) continue;
-      end();
-      el.remove();
+  const prune = () => { // of a cell that was deleted or run again, and stayed away from one time to the next
+    for (const [found, view] of views) {
+      const stays = found.isConnected || !view.wasAway;
+      view.wasAway = !found.isConnected;
+      if (stays) continue;
+      view.end();
+      view.el.remove();
       views.delete(found);
     }
   };
