@@ -86,13 +86,17 @@ def test_what_the_kernel_tells_reaches_each_view(blank: Blank, shown: Locator) -
     assert (said(shown), said(other)) == (["all"], ["all"])
 
 
-def test_an_error_is_told_and_goes_with_the_next_answer(shown: Locator) -> None:
-    press(shown, "Fail")
-    expect(shown.get_by_role("status")).to_have_text("It can't be. Expected another. Hint: ask again.")
-    shown.get_by_role("button", name="Fail").evaluate("node => node.blur()")
+def test_an_error_stays_until_something_is_done(blank: Blank, shown: Locator) -> None:
     press(shown, "Ask")
     expect(shown.locator(".said")).to_have_text("one")
-    expect(shown.get_by_role("status")).to_be_hidden()
+    press(shown, "Fail")
+    status = shown.get_by_role("status")
+    expect(status).to_have_text("It can't be. Expected another. Hint: ask again.")
+    blank.page.evaluate("deliver([{tell: 'moved', text: 'all'}])")
+    expect(shown.locator(".said")).to_contain_text("all")
+    expect(status).to_be_visible()
+    press(shown, "Copy")
+    expect(status).to_be_hidden()
 
 
 def test_a_kernel_that_does_not_answer_is_waited_for(blank: Blank, shown: Locator) -> None:

@@ -203,7 +203,10 @@ def test_an_id_is_jumped_to(root: Locator) -> None:
     expect(row(root, "u-1234").locator(".pp-cursor")).to_be_visible()
     root.get_by_label("Go to id, press Enter").fill("nobody")
     root.page.keyboard.press("Enter")
-    expect(root.locator(".ps-notice")).to_contain_text("'nobody' is not in the plan")
+    notice = root.locator(".ps-notice")
+    expect(notice).to_contain_text("'nobody' is not in the plan")
+    expect(root.locator(".pp-heading svg")).to_have_count(3)  # drawn from answers that came meanwhile
+    expect(notice).to_contain_text("'nobody' is not in the plan")
 
 
 def test_a_row_is_seen_whole_with_its_request(blank: Blank, root: Locator, plan: ps.Plan) -> None:

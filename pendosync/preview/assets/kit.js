@@ -106,7 +106,6 @@ export function open(model, el, label, words = {}) {
     settle();
     const { answer, error } = message;
     if (error) { say(error, "ps-wrong"); return question.failed(); }
-    if (notice.classList.contains("ps-wrong")) say("");
     return question.then(answer);
   };
   const onGone = () => {
@@ -120,12 +119,15 @@ export function open(model, el, label, words = {}) {
     const isTheirs = (event.ctrlKey || event.metaKey) && !root.dataset.keys?.includes(event.key.toLowerCase());
     event.target.toggleAttribute("data-lm-suppress-shortcuts", !isTheirs); // most of its keys match the target itself
   };
+  const forget = () => { if (notice.classList.contains("ps-wrong")) say(""); }; // an error stays until something is done
   const onStatus = (_, status) => { if (GONE.has(status)) onGone(); };
   const kernel = model.widget_manager?.context?.sessionContext ?? model.widget_manager?.kernel; // a notebook’s, a console’s
   kernel?.statusChanged?.connect(onStatus); // of a kernel that is shut down, or that died, a model hears nothing
   model.on("comm_live_update", onGone);
   model.on("msg:custom", onMessage);
   window.addEventListener("keydown", onKey, true);
+  root.addEventListener("click", forget, true);
+  root.addEventListener("keydown", forget, true);
   el.append(root);
   return {
     root, say,
