@@ -56,7 +56,7 @@ faults: $(VENV)/.tests  ## kills, cuts, full disks and lies: what was lost, sent
 
 shots: $(VENV)/.tests  ## a picture of each widget, light and dark, into build/shots/
 	@bash .ci/chromium
-	@$(BIN)/python tests/browser/shots.py
+	@PYTHONPATH=. $(BIN)/python tests/browser/shots.py
 
 clean:  ## remove what make made; journals (.pendosync/) and .env stay
 	rm -rf $(VENV) $(LOWEST) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,32 +12,15 @@ from typing import Any
 
 import polars as pl
 import pytest
-from comm.base_comm import BaseComm
 
 import pendosync as ps
 from pendosync.preview.plan_view import PlanView
 from pendosync.preview.view import View, read_module, read_style
+from tests.wire import Wire
 
 ASSETS = [one.name for one in (files("pendosync.preview") / "assets").iterdir()]
 MAPPING = ps.Mapping("visitor", "id", ["plan"])
 VALUES = ps.map_traits(pl.DataFrame({"id": ["ann-7", "bo-8"], "plan": ["tier-1", "tier-2"]}), MAPPING)
-
-
-class Wire(BaseComm):
-    """What would travel to the page."""
-
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-        super().__init__(target_name="jupyter.widget")
-
-    def publish_msg(self, msg_type: str, data: Any = None, *_: Any, **__: Any) -> None:
-        if data and data.get("method") == "custom":
-            self.sent.append(data["content"])
-
-    def ask(self, what: str, /, **args: Any) -> Any:
-        question = {"from": "page", "number": 7, "kind": what, "args": args}
-        self.handle_msg({"content": {"data": {"method": "custom", "content": question}}, "buffers": []})
-        return self.sent.pop()
 
 
 class Small(View):

@@ -13,7 +13,7 @@ import pytest
 import pendosync as ps
 from pendosync.preview.plan_view import PlanPreview
 from pendosync.workbench.bench import Workbench
-from tests.test_view import Wire
+from tests.wire import Wire
 
 N = 30
 USERS = pl.DataFrame(
@@ -57,6 +57,11 @@ def test_it_needs_a_table_for_each_mapping(client: ps.Client, journal: ps.Journa
     tables = [USERS] if given else []
     with pytest.raises(ps.MappingError, match="Expected a table of users or accounts"):
         ps.workbench(*tables, client=client, journal=journal, **given)
+
+
+def test_a_column_to_keep_that_no_table_has_is_told(client: ps.Client, journal: ps.Journal) -> None:
+    with pytest.raises(ps.ColumnNotFoundError, match=r"'taem'.*did you mean 'team'"):
+        ps.workbench(USERS, client=client, journal=journal, keep=["taem"])
 
 
 def test_a_part_answers_what_is_asked_of_it(bench: Workbench) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from pendosync.client import Client
-from pendosync.errors import MappingError
+from pendosync.errors import ColumnNotFoundError, MappingError
 from pendosync.frames import Kind
 from pendosync.journal import Journal
 from pendosync.mapping import Mapping
 from pendosync.remote import fetch_fields
 from pendosync.suggestions import suggest_mapping
+from pendosync.tables import columns_in
 
 if TYPE_CHECKING:
     from pendosync.workbench.bench import Workbench
@@ -41,13 +43,14 @@ def workbench(
         client: where Pendo is read, and where the push goes.
         journal: where the account is kept.
         mappings: where to start, one for a kind at most; for a kind without one it is suggested.
-        keep: columns of the tables to filter on, which never travel.
+        keep: columns of either table to filter on, which never travel.
 
     Returns:
         The widget: `kind`, `mapping`, `plan`, `selection`, `chosen`, `run` are what stands on the desk that is shown.
 
     Raises:
         MappingError: no table, two mappings of a kind, or none can be suggested.
+        ColumnNotFoundError: *keep* names a column that no table has.
         RemoteError: the fields can't be read.
     """
     both: dict[Kind, pl.DataFrame | pl.LazyFrame | None] = {"visitor": users, "account": accounts}
@@ -58,6 +61,10 @@ def workbench(
             f"The workbench was given {len(tables)} tables and {len(mappings)} mappings. Expected a table of users or "
             f"accounts, and at most one mapping for each. Hint: workbench(users, client=client, journal=journal)."
         )
+    columns = {kind: columns_in(table) for kind, table in tables.items()}
+    known = list(dict.fromkeys(chain.from_iterable(columns.values())))
+    if missing := [name for name in keep if name not in known]:
+        raise ColumnNotFoundError.of(missing, known, what="No table")
     from pendosync.workbench.bench import Workbench
     from pendosync.workbench.desk import Desk
 
@@ -65,6 +72,6 @@ def workbench(
     for kind, table in tables.items():
         fields = fetch_fields(client, kind=kind)
         mapping = given.get(kind) or suggest_mapping(table, kind=kind, fields=fields)
-        kept = [name for name in keep if name in table.lazy().collect_schema().names()]
+        kept = [name for name in keep if name in columns[kind]]
         desks[kind] = Desk(table, mapping, fields, client=client, keep=kept)
     return Workbench(desks, client, journal)

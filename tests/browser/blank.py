@@ -5,7 +5,6 @@ A page takes a fraction of a second, JupyterLab several; what only JupyterLab ha
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from comm.base_comm import BaseComm
 from lab import watch_page
 from playwright.sync_api import Browser, Locator, Page
 
 from pendosync.preview.view import View
+from tests.wire import Wire
 
 Theme = Literal["light", "dark"]
 THEMES = Path(sys.prefix) / "share/jupyter/lab/themes/@jupyterlab"
@@ -52,18 +51,6 @@ START = """async source => {
 }"""
 
 
-class PageComm(BaseComm):
-    """The wire between a widget's kernel side and the page: what is sent waits in `sent`."""
-
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-        super().__init__(target_name="jupyter.widget")
-
-    def publish_msg(self, msg_type: str, data: Any = None, *_: Any, **__: Any) -> None:
-        if data and data.get("method") == "custom":
-            self.sent.append(json.loads(json.dumps(data["content"], allow_nan=False)))
-
-
 @dataclass
 class Blank:
     """A blank page.
@@ -76,7 +63,7 @@ class Blank:
     """
 
     page: Page
-    comm: PageComm = field(default_factory=PageComm)
+    comm: Wire = field(default_factory=Wire)
     asked: list[dict[str, Any]] = field(default_factory=list)
     hold: bool = False
     outside: list[str] = field(default_factory=list)
@@ -126,7 +113,7 @@ class Blank:
     def kernel(self, message: dict[str, Any]) -> list[Any]:
         """Ask the kernel side what the page asks, and return what it sends."""
         self.asked.append(dict(message))
-        self.comm.handle_msg({"content": {"data": {"method": "custom", "content": message}}, "buffers": []})
+        self.comm.hear(message)
         if self.hold:
             return []
         sent, self.comm.sent = self.comm.sent, []

@@ -373,6 +373,21 @@ def watch_page(page: Page, outside: list[str], errors: list[str]) -> None:
     page.on("pageerror", note)
 
 
+def execute(root: Path, name: str, *sources: str) -> dict[str, Any]:
+    """Have nbconvert execute a notebook of these cells, with nobody there to see it, and return what it wrote."""
+    path = root / name
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in sources]), path
+    )
+    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", str(path)]
+    done = subprocess.run(
+        command, env=environment(root), cwd=root, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    executed: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return executed
+
+
 def contrasts(view: Locator) -> list[tuple[str, float]]:
     """Return each text and each bare mark of *view*, with its contrast to what lies under it."""
     return [(text, ratio) for text, ratio in view.evaluate(CONTRASTS)]

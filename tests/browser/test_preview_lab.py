@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from typing import Any
 
-import nbformat
 import pytest
-from lab import KERNEL_IDLE, Lab, Notebook, contrasts, environment, too_faint
+from lab import KERNEL_IDLE, Lab, Notebook, contrasts, execute, too_faint
 from playwright.sync_api import Locator, expect
 
 from benchmarks.preview import TARGETS, open_bench, use
@@ -114,21 +111,7 @@ def test_a_view_within_another_widget_is_live_too(notebook: Notebook) -> None:
 
 
 def test_an_executed_notebook_holds_the_summary_and_no_rows(lab: Lab) -> None:
-    path = lab.root / "previewed.ipynb"
-    cells = [nbformat.v4.new_code_cell(source) for source in (PLAN, SHOW)]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", str(path)]
-    done = subprocess.run(
-        command,
-        env=environment(lab.root),
-        cwd=lab.root,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    executed = json.loads(path.read_text(encoding="utf-8"))
+    executed = execute(lab.root, "previewed.ipynb", PLAN, SHOW)
     assert executed["metadata"]["widgets"]
     assert_holds_no_rows(executed)
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from lab import KERNEL_IDLE, Cell, Lab, Notebook, contrasts, environment, too_faint
+from lab import KERNEL_IDLE, Cell, Lab, Notebook, contrasts, execute, too_faint
 from playwright.sync_api import Locator, expect
 
 SHOTS = Path(__file__).parents[2] / "build" / "shots"
@@ -194,28 +192,13 @@ def test_a_saved_notebook_holds_the_last_picture_and_no_rows(notebook: Notebook)
 
 
 def test_an_executed_notebook_holds_the_last_picture_and_no_rows(lab: Lab) -> None:
-    path = lab.root / "executed.ipynb"
     sources = [
         f"{OPEN}\n{PLAN}\n{slowly(0.1)}",
         PUSH,
         "outcomes = run.wait()",
         "client.close()\nsandbox.close()",
     ]
-    nbformat.write(
-        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in sources]), path
-    )
-    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", str(path)]
-    done = subprocess.run(
-        command,
-        env=environment(lab.root),
-        cwd=lab.root,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert_holds_only_the_picture(json.loads(path.read_text(encoding="utf-8")))
+    assert_holds_only_the_picture(execute(lab.root, "executed.ipynb", *sources))
 
 
 def assert_holds_only_the_picture(notebook: dict[str, Any]) -> None:
