@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as AbstractMapping
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 import polars as pl
@@ -18,7 +16,6 @@ from pendosync.frames import (
     PROBLEMS,
     VALUES,
     FieldType,
-    Route,
     Severity,
     as_words,
     ensure_frame,
@@ -27,6 +24,7 @@ from pendosync.frames import (
     type_of,
 )
 from pendosync.mapping import Mapping
+from pendosync.rules import RULES, column_problem, no_problems, row_problems
 
 _HIT: Final = "\0hit"
 ANONYMOUS: Final = "_PENDO_T_"
@@ -44,58 +42,6 @@ _SECRET_VALUE: Final = (
 )
 _SECRET_NAME: Final = r"(?i)passwo?r?d|secret|api_?key|private_?key|access_?token|credit_?card|\bssn\b"
 _ACCEPTS: Final[AbstractMapping[str, tuple[FieldType, ...]]] = {"float": ("float", "integer")}
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One thing that can be wrong: how severe it is on each route, and what it means.
-
-    A `block_field` of a single cell becomes `block_row` where the trait's null clears: a dropped cell would travel
-    as a null.
-    """
-
-    metadata: Severity | None
-    webhook: Severity | None
-    meaning: str
-
-    def on(self, route: Route) -> Severity | None:
-        """Return the severity on *route*, or None where the rule does not hold there."""
-        return self.metadata if route == "metadata" else self.webhook
-
-
-RULES: Final[AbstractMapping[str, Rule]] = MappingProxyType(
-    {
-        "missing_id": Rule("block_row", "block_row", "the id is null, empty or blank"),
-        "duplicate_id": Rule("block_row", "block_row", "the id stands in more than one row"),
-        "similar_id": Rule("warn", "warn", "ids differ only by case or surrounding blanks; Pendo tells them apart"),
-        "long_id": Rule("block_row", "block_row", "a visitor id over 128 bytes, which Pendo cuts (accounts: warn)"),
-        "anonymous_id": Rule("block_row", "block_row", "an id that starts with _PENDO_T_, which Pendo gives to anonymous visitors"),
-        "unknown_field": Rule("block_field", "warn", "Pendo has no such field; the bulk write would refuse the whole request"),
-        "deleted_field": Rule("block_field", "warn", "the field was deleted in Pendo"),
-        "read_only_field": Rule("block_field", None, "Pendo calculates the field, or its group can't be written"),
-        "illegal_field_name": Rule("block_field", "block_field", "not letters, digits and underscores, or a digit first"),
-        "unsupported_type": Rule("block_field", "block_field", "Binary, Time, Duration and other types that Pendo lacks"),
-        "no_time_zone": Rule("block_field", "block_field", "datetimes without a zone, and the mapping states none"),
-        "other_type": Rule("block_field", "warn", "the type differs from the field's in Pendo"),
-        "list_outside_agent": Rule("block_field", "block_field", "lists live in Pendo's agent group only"),
-        "wrong_value": Rule("block_field", "block_field", "a cell that is not of the trait's type"),
-        "not_finite": Rule("block_field", "block_field", "NaN or infinity, which JSON can't hold"),
-        "unsafe_integer": Rule("block_field", "block_field", "an integer beyond ±2^53, which JSON readers round"),
-        "long_text": Rule("warn", "warn", "a text over 1,500 characters"),
-        "looks_secret": Rule("warn", "warn", "values or a name that look like a password, key or token"),
-        "not_in_pendo": Rule("block_row", "block_row", "found when planning: Pendo does not know the id, and creating is off"),
-        "goes_back_raw": Rule("warn", "warn", "found when undoing: a value of another type than the field's goes back as it was, and Pendo may refuse its record"),
-        "cannot_undo": Rule("warn", "warn", "found when undoing: there was no value before"),
-        "changed_since": Rule("warn", "warn", "found when undoing: somebody changed the value after the push, and it is left as it is now"),
-        "already_held": Rule("warn", "warn", "found when refreshing, mending or undoing: Pendo holds the value already, so nothing is left to change"),
-        "was_rejected": Rule("warn", "warn", "found in a run: the id was failed, missing or refused, and why"),
-        "moved": Rule("block_field", "block_field", "found when comparing a plan with Pendo: the value, or the whole id, is no longer what was planned on"),
-    }
-)  # fmt: skip
-"""Every rule, in the order in which problems are listed.
-
-Source: Pendo's help pages, API reference and public clients, read 2026-11-23.
-"""
 
 
 def check_values(
@@ -206,45 +152,6 @@ def ensure_clean(problems: pl.DataFrame, /) -> None:
         )
 
 
-def no_problems() -> pl.DataFrame:
-    """Return a PROBLEMS frame without rows."""
-    return PROBLEMS.to_frame()
-
-
-def row_problems(
-    rows: pl.DataFrame, reason: pl.Expr | str, *, rule: str, severity: Severity, field: str | None = None
-) -> pl.DataFrame:
-    """Return a PROBLEMS frame with one line for each of *rows* (columns `row` and `id`, and what *reason* reads)."""
-    text = pl.lit(reason) if isinstance(reason, str) else reason
-    return rows.select(
-        pl.col("row"),
-        pl.col("id"),
-        pl.lit(field, dtype=pl.String).alias("field"),
-        pl.lit(rule).alias("rule"),
-        pl.lit(severity).alias("severity"),
-        pl.lit(1, dtype=pl.UInt32).alias("n_rows"),
-        text.cast(pl.String).alias("reason"),
-    )
-
-
-def _column_problem(
-    field: str, reason: str, *, rule: str, mapping: Mapping, n_rows: int
-) -> list[pl.DataFrame]:
-    severity = RULES[rule].on(mapping.route)
-    if severity is None:
-        return []
-    line = {
-        "row": None,
-        "id": None,
-        "field": field,
-        "rule": rule,
-        "severity": severity,
-        "n_rows": n_rows,
-        "reason": reason,
-    }
-    return [pl.DataFrame([line], schema=PROBLEMS)]
-
-
 def _drop_cells(values: pl.DataFrame, field: str, cells: pl.DataFrame) -> pl.DataFrame:
     if field not in values.columns:
         return values
@@ -313,7 +220,7 @@ def _similar(named: pl.DataFrame) -> pl.DataFrame:
 def _check_columns(values: pl.DataFrame, mapping: Mapping) -> Iterable[pl.DataFrame]:
     for name, dtype in values.select(field_names(values)).schema.items():
         for rule, reason in _column_reasons(name, dtype, mapping):
-            yield from _column_problem(name, reason, rule=rule, mapping=mapping, n_rows=values.height)
+            yield from column_problem(name, reason, rule=rule, mapping=mapping, n_rows=values.height)
 
 
 def _column_reasons(name: str, dtype: pl.DataType, mapping: Mapping) -> Iterable[tuple[str, str]]:
@@ -347,7 +254,7 @@ def _check_schema(values: pl.DataFrame, mapping: Mapping, fields: pl.DataFrame) 
     for name, dtype in values.select(field_names(values)).schema.items():
         rule, reason = _schema_reason(name, type_of(dtype), known.get(name), alive, mapping)
         if rule:
-            yield from _column_problem(name, reason, rule=rule, mapping=mapping, n_rows=values.height)
+            yield from column_problem(name, reason, rule=rule, mapping=mapping, n_rows=values.height)
 
 
 def _schema_reason(
@@ -414,7 +321,7 @@ def _check_texts(values: pl.DataFrame, name: str, mapping: Mapping) -> Iterable[
         told = (
             f"{counted(n_secret, 'value')} of {name!r} look like keys or tokens; Pendo's users will see them"
         )
-        yield from _column_problem(name, told, rule="looks_secret", mapping=mapping, n_rows=n_secret)
+        yield from column_problem(name, told, rule="looks_secret", mapping=mapping, n_rows=n_secret)
 
 
 def _wrong_values(

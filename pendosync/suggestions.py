@@ -11,8 +11,9 @@ import polars as pl
 
 from pendosync.errors import MappingError, listed
 from pendosync.frames import FIELDS, KINDS, RESERVED, ROUTES, Kind, Route, ensure_frame
-from pendosync.mapping import DEFAULT_GROUPS, Mapping, Trait
+from pendosync.mapping import DEFAULT_GROUPS, Mapping
 from pendosync.tables import columns_in
+from pendosync.traits import Trait
 
 _ID_NAMES: Final[AbstractMapping[Kind, tuple[str, ...]]] = {
     "visitor": ("visitorid", "userid", "uid", "memberid", "contactid", "id"),

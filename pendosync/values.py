@@ -11,8 +11,9 @@ import polars as pl
 from pendosync.casts import cast_column, date_from_text, is_text, raw_text
 from pendosync.errors import ColumnNotFoundError, FrameError, MappingError, counted, first_line
 from pendosync.frames import DTYPES, VALUES, as_words, field_names, raw_of
-from pendosync.mapping import Mapping, Trait
+from pendosync.mapping import Mapping
 from pendosync.tables import collect_table, columns_in
+from pendosync.traits import Trait
 
 ID: Final = "\0id"
 """The id among the sources of values: no column of a table is called so."""

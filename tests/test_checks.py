@@ -8,10 +8,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pendosync.checks import RULES, check_values, drop_blocked, ensure_clean, no_problems
+from pendosync.checks import check_values, drop_blocked, ensure_clean
 from pendosync.errors import FrameError, ProblemsError
 from pendosync.frames import FIELDS, PROBLEMS
-from pendosync.mapping import Mapping, Trait
+from pendosync.mapping import Mapping
+from pendosync.rules import RULES, no_problems
+from pendosync.traits import Trait
 from pendosync.values import map_traits
 
 NAN = float("nan")

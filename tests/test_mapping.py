@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from pendosync.errors import MappingError
 from pendosync.frames import DTYPES, FIELDS, RESERVED
-from pendosync.mapping import Mapping, Trait, load_mapping
+from pendosync.mapping import Mapping, load_mapping
 from pendosync.suggestions import fold_key, suggest_mapping
+from pendosync.traits import Trait
 
 PLAN = Trait("plan")
 

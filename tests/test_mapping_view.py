@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pendosync as ps
-from pendosync.checks import RULES, check_values
+from pendosync.checks import check_values
 from pendosync.errors import ColumnNotFoundError, FrameError, MappingError
 from pendosync.frames import DTYPES, FIELDS, RESERVED
 from pendosync.mapping import load_mapping
@@ -23,6 +23,7 @@ from pendosync.preview.mapping_code import write_code
 from pendosync.preview.mapping_rows import MappingEditor
 from pendosync.preview.mends import _WORDS
 from pendosync.preview.schema import legal_name
+from pendosync.rules import RULES
 from tests.faults.hostile import TEXTS
 
 LATER = {

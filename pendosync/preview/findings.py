@@ -15,8 +15,9 @@ from pendosync.casts import cast_column, natural_type, raw_text
 from pendosync.checks import SAFE_INTEGER, check_fields, check_ids
 from pendosync.errors import MappingError, PendosyncError
 from pendosync.frames import DTYPES, FieldType, cell_text, field_names, type_of
-from pendosync.mapping import Mapping, Trait
+from pendosync.mapping import Mapping
 from pendosync.tables import collect_table, columns_in
+from pendosync.traits import Trait
 from pendosync.values import ID, columns_of, map_ids, map_traits, read_sources
 
 MOST_SAMPLE: Final = 40

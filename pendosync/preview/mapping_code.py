@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pendosync.errors import counted
-from pendosync.mapping import DEFAULT_GROUPS, Mapping, Trait
+from pendosync.mapping import DEFAULT_GROUPS, Mapping
+from pendosync.traits import Trait
 
 
 @dataclass(frozen=True, slots=True)
