@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as AbstractMapping
+from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
@@ -13,6 +14,7 @@ from pendosync.errors import ProblemsError, counted, listed, nearest
 from pendosync.frames import (
     DTYPES,
     FIELDS,
+    HELD_KINDS,
     PROBLEMS,
     VALUES,
     FieldType,
@@ -23,12 +25,13 @@ from pendosync.frames import (
     raw_cell,
     type_of,
 )
+from pendosync.id_checks import each_id_problem
 from pendosync.mapping import Mapping
+from pendosync.message_checks import MOST_NAME, each_message_problem, is_taken
 from pendosync.rules import RULES, column_problem, no_problems, row_problems
+from pendosync.spec import misfit
 
 _HIT: Final = "\0hit"
-ANONYMOUS: Final = "_PENDO_T_"
-MOST_ID_BYTES: Final = 128
 MOST_TEXT: Final = 1500
 SAFE_INTEGER: Final = 2**53
 _FIELD_NAME: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -45,7 +48,12 @@ _ACCEPTS: Final[AbstractMapping[str, tuple[FieldType, ...]]] = {"float": ("float
 
 
 def check_values(
-    values: pl.DataFrame, /, *, mapping: Mapping, fields: pl.DataFrame | None = None
+    values: pl.DataFrame,
+    /,
+    *,
+    mapping: Mapping,
+    fields: pl.DataFrame | None = None,
+    now: datetime | None = None,
 ) -> pl.DataFrame:
     """Return all that is wrong with *values*, each problem with its rule, severity and a reason.
 
@@ -55,6 +63,7 @@ def check_values(
         values: VALUES frame (n rows), from `map_traits`.
         mapping: gives the kind, route, group and null policies.
         fields: FIELDS, from `fetch_fields`; None leaves out the rules on Pendo's schema.
+        now: the time by which events are too old; the present when left out.
 
     Returns:
         PROBLEMS frame (0 to about n rows a rule), in the order of `RULES`, then of the table. What holds for a whole
@@ -75,12 +84,14 @@ def check_values(
     ensure_frame(values, VALUES, "values")
     if fields is not None:
         ensure_frame(fields, FIELDS, "fields")
-    return _in_order([*_check_ids(values, mapping), *_check_fields(values, mapping, fields)])
+    now = now or datetime.now(UTC)
+    messages = each_message_problem(values, mapping, now)
+    return _in_order([*each_id_problem(values, mapping), *messages, *_check_fields(values, mapping, fields)])
 
 
 def check_ids(values: pl.DataFrame, /, *, mapping: Mapping) -> pl.DataFrame:
     """Return what `check_values` finds about the ids alone."""
-    return _in_order(_check_ids(values, mapping))
+    return _in_order(each_id_problem(values, mapping))
 
 
 def check_fields(
@@ -100,7 +111,7 @@ def _check_fields(
     values: pl.DataFrame, mapping: Mapping, fields: pl.DataFrame | None
 ) -> Iterable[pl.DataFrame]:
     yield from _check_columns(values, mapping)
-    if fields is not None:
+    if fields is not None and mapping.kind in HELD_KINDS:
         yield from _check_schema(values, mapping, fields)
     yield from _check_cells(values, mapping)
 
@@ -175,45 +186,6 @@ def _mark(values: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
     return values.join(hits, on="row", how="left", maintain_order="left").rechunk()
 
 
-# --- ids -----------------------------------------------------------------------------------------------------
-
-
-def _check_ids(values: pl.DataFrame, mapping: Mapping) -> Iterable[pl.DataFrame]:
-    ids = values.select("row", "id")
-    blank = pl.col("id").is_null() | (pl.col("id").str.strip_chars() == "")
-    yield row_problems(ids.filter(blank), "the row has no id", rule="missing_id", severity="block_row")
-    named = ids.filter(~blank)
-    yield _duplicates(named)
-    yield _similar(named)
-    long = named.with_columns(n=pl.col("id").str.len_bytes()).filter(pl.col("n") > MOST_ID_BYTES)
-    told = pl.format(f"the id has {{}} bytes; Pendo keeps {MOST_ID_BYTES} of a visitor id", "n")
-    yield row_problems(
-        long, told, rule="long_id", severity="block_row" if mapping.kind == "visitor" else "warn"
-    )
-    anonymous = named.filter(pl.col("id").str.starts_with(ANONYMOUS))
-    reason = f"ids that start with {ANONYMOUS} are Pendo's own, of anonymous visitors"
-    yield row_problems(anonymous, reason, rule="anonymous_id", severity="block_row")
-
-
-def _duplicates(named: pl.DataFrame) -> pl.DataFrame:
-    twice = named.filter(pl.col("id").is_duplicated())
-    told = twice.with_columns(n=pl.len().over("id"), first=pl.col("row").min().over("id"))
-    reason = pl.format("the id stands in {} rows, first in row {}: which one holds is not said", "n", "first")
-    return row_problems(told, reason, rule="duplicate_id", severity="block_row")
-
-
-def _similar(named: pl.DataFrame) -> pl.DataFrame:
-    folded = pl.col("id").str.strip_chars().str.to_lowercase()
-    told = named.with_columns(_folded=folded).filter(pl.col("_folded").is_duplicated())
-    told = told.with_columns(
-        n=pl.col("id").n_unique().over("_folded"),
-        ids=pl.col("id").unique(maintain_order=True).over("_folded", mapping_strategy="join"),
-    ).filter(pl.col("n") > 1)
-    names = pl.col("ids").list.head(3).list.join("', '")
-    reason = pl.format("Pendo tells these ids apart, by case or blanks: '{}'", names)
-    return row_problems(told, reason, rule="similar_id", severity="warn")
-
-
 # --- columns -------------------------------------------------------------------------------------------------
 
 
@@ -242,7 +214,18 @@ def _column_reasons(name: str, dtype: pl.DataType, mapping: Mapping) -> Iterable
     elif type_of(dtype) is None:
         yield "unsupported_type", f"Pendo has no type for {as_words(dtype)}; cast the column, or leave it out"
     elif isinstance(dtype, pl.List) and mapping.group != "agent":
-        yield "list_outside_agent", f"Pendo keeps lists in its agent group only, not in {mapping.group}"
+        where = f"not in {mapping.group}" if mapping.group else "and not as a property"
+        yield "list_outside_agent", f"Pendo keeps lists in its agent group only, {where}"
+    if is_taken(name, mapping):
+        yield "taken_name", f"the account id travels as {name!r}; give the property another field="
+    if mapping.kind == "event" and len(name) > MOST_NAME:
+        yield (
+            "long_name",
+            f"{name!r} has {len(name)} characters; Pendo takes {MOST_NAME} in a property's name",
+        )
+    expected = misfit(name, type_of(dtype), mapping)
+    if expected:
+        yield "spec_type", f"Segment's spec has {name!r} as {expected}, the trait is {as_words(dtype)}"
     if re.search(_SECRET_NAME, name):
         yield "looks_secret", f"the name {name!r} looks like a secret's; Pendo's users will see its values"
 

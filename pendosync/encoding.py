@@ -62,6 +62,11 @@ def encode_before(changes: pl.DataFrame, /) -> pl.Series:
     return changes.rechunk().select(line.struct.json_encode().alias("before"))["before"]
 
 
+def json_cell(cell: pl.Expr, name: str, dtype: pl.DataType) -> pl.Expr:
+    """Return `"name":value` of a cell as it travels: a date in ISO 8601 with milliseconds and offset."""
+    return json_member(cell.dt.strftime(ISO_MS) if dtype == DTYPES["date"] else cell, name)
+
+
 def _encode_cells(changes: pl.DataFrame, sent: AbstractMapping[str, pl.Expr]) -> pl.Expr:
     """Return the JSON object of those values after that are *sent*; raw cells go as they were."""
     has_raw = changes["after_raw"].null_count() < changes.height
@@ -69,7 +74,7 @@ def _encode_cells(changes: pl.DataFrame, sent: AbstractMapping[str, pl.Expr]) ->
     members = []
     for name, is_sent in sent.items():
         cell = pl.col("after").struct.field(name)
-        member = json_member(cell.dt.strftime(ISO_MS) if types[name] == DTYPES["date"] else cell, name)
+        member = json_cell(cell, name, types[name])
         if has_raw:
             as_it_was = pl.concat_str(
                 pl.lit(json.dumps(name, ensure_ascii=False) + ":"), raw_cell(name, "after_raw")

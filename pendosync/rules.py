@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
@@ -24,26 +24,41 @@ class Rule:
     metadata: Severity | None
     webhook: Severity | None
     meaning: str
+    track: Severity | Literal["as_webhook"] | None = "as_webhook"
+    audience: Severity | None = None
+    browser: Severity | Literal["as_webhook"] | None = "as_webhook"
 
     def on(self, route: Route) -> Severity | None:
         """Return the severity on *route*, or None where the rule does not hold there."""
-        return self.metadata if route == "metadata" else self.webhook
+        severity: Severity | Literal["as_webhook"] | None = getattr(self, route)
+        return self.webhook if severity == "as_webhook" else severity
 
 
 RULES: Final[AbstractMapping[str, Rule]] = MappingProxyType(
     {
-        "missing_id": Rule("block_row", "block_row", "the id is null, empty or blank"),
-        "duplicate_id": Rule("block_row", "block_row", "the id stands in more than one row"),
-        "similar_id": Rule("warn", "warn", "ids differ only by case or surrounding blanks; Pendo tells them apart"),
-        "long_id": Rule("block_row", "block_row", "a visitor id over 128 bytes, which Pendo cuts (accounts: warn)"),
-        "anonymous_id": Rule("block_row", "block_row", "an id that starts with _PENDO_T_, which Pendo gives to anonymous visitors"),
-        "unknown_field": Rule("block_field", "warn", "Pendo has no such field; the bulk write would refuse the whole request"),
-        "deleted_field": Rule("block_field", "warn", "the field was deleted in Pendo"),
+        "missing_id": Rule("block_row", "block_row", "the id is null, empty or blank", audience="block_row"),
+        "duplicate_id": Rule("block_row", "block_row", "the id stands in more than one row", audience="block_row"),
+        "similar_id": Rule("warn", "warn", "ids differ only by case or surrounding blanks; Pendo tells them apart", audience="warn", track=None),
+        "long_id": Rule("block_row", "block_row", "a visitor id over 128 bytes, which Pendo cuts (accounts and messages: warn)", audience="block_row"),
+        "anonymous_id": Rule("block_row", "block_row", "an id that starts with _PENDO_T_, which Pendo gives to anonymous visitors", audience="block_row", browser=None),
+        "missing_visitor": Rule(None, "block_row", "a message without a visitor: from the server it is never sent"),
+        "missing_account": Rule(None, "block_row", "a membership without an account"),
+        "missing_event": Rule(None, "block_row", "an event without a name"),
+        "missing_time": Rule(None, "block_row", "an event without a time that can be read"),
+        "too_old": Rule(None, "block_row", "an event older than 7 days, which Pendo does not process", browser=None),
+        "future_time": Rule(None, "warn", "an event of the future"),
+        "large_properties": Rule(None, "block_row", "properties over 512 bytes as JSON, which Pendo does not process"),
+        "long_name": Rule(None, "block_field", "a property's name over 32 characters"),
+        "taken_name": Rule(None, "block_field", "a property `groupId` beside the account id, which travels as `groupId`"),
+        "wrong_integrations": Rule("block_row", "block_row", "integrations that are no JSON object"),
+        "spec_type": Rule(None, "warn", "a trait that Segment's spec reserves, of another type than the spec's", track=None),
+        "unknown_field": Rule("block_field", "warn", "Pendo has no such field; the bulk write would refuse the whole request", track=None),
+        "deleted_field": Rule("block_field", "warn", "the field was deleted in Pendo", track=None),
         "read_only_field": Rule("block_field", None, "Pendo calculates the field, or its group can't be written"),
         "illegal_field_name": Rule("block_field", "block_field", "not letters, digits and underscores, or a digit first"),
         "unsupported_type": Rule("block_field", "block_field", "Binary, Time, Duration and other types that Pendo lacks"),
         "no_time_zone": Rule("block_field", "block_field", "datetimes without a zone, and the mapping states none"),
-        "other_type": Rule("block_field", "warn", "the type differs from the field's in Pendo"),
+        "other_type": Rule("block_field", "warn", "the type differs from the field's in Pendo", track=None),
         "list_outside_agent": Rule("block_field", "block_field", "lists live in Pendo's agent group only"),
         "wrong_value": Rule("block_field", "block_field", "a cell that is not of the trait's type"),
         "not_finite": Rule("block_field", "block_field", "NaN or infinity, which JSON can't hold"),

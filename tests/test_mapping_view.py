@@ -543,7 +543,14 @@ def test_the_python_makes_an_equal_mapping(id: str, traits: list[Any], zone: str
 
 def test_the_toml_makes_an_equal_mapping(tmp_path: Path) -> None:
     mapping = ps.Mapping(
-        "account", "id", ["a", ps.Trait(sql="b + 1", field="b")], route="webhook", group="mine"
+        "account",
+        "id",
+        ["a", ps.Trait(sql="b + 1", field="b")],
+        route="webhook",
+        group="mine",
+        visitor_id="owner",
+        parent_account="parent",
+        integrations={"All": False, "Pendo": True},
     )
     code = write_code(mapping)
     assert code.toml is not None
