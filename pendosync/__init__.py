@@ -34,6 +34,7 @@ from pendosync.errors import (
     TableError,
     UnreachableError,
 )
+from pendosync.events import load_events
 from pendosync.gates import Canary, Gates
 from pendosync.journal import Journal, open_journal, read_outcomes, read_plan, read_runs
 from pendosync.mapping import Mapping, load_mapping
@@ -119,6 +120,7 @@ __all__ = [
     "ensure_clean",
     "fetch_fields",
     "fetch_values",
+    "load_events",
     "load_mapping",
     "load_plan",
     "load_table",

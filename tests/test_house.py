@@ -26,7 +26,7 @@ FLOORS = (
     ("overview", "settings", "shapes", "traits", "kinds"),
     ("mapping", "messages", "notes"),
     ("tables", "rules", "spec", "encoding"),
-    ("suggestions", "casts"),
+    ("suggestions", "casts", "events"),
     ("heads",),
     ("id_checks",),
     ("values", "columns", "message_checks"),
