@@ -48,6 +48,7 @@ from pendosync.rejected import plan_rejected
 from pendosync.remote import check_access, fetch_fields, fetch_values
 from pendosync.retries import Retry
 from pendosync.sandbox import Sandbox, open_sandbox
+from pendosync.segment_messages import SegmentMessages, load_segment_messages
 from pendosync.selections import Selection, after, before, changed
 from pendosync.settings import Settings
 from pendosync.shortcuts import plan_table
@@ -92,6 +93,7 @@ __all__ = [
     "Run",
     "Sandbox",
     "SandboxError",
+    "SegmentMessages",
     "Selection",
     "Settings",
     "SettingsError",
@@ -119,6 +121,7 @@ __all__ = [
     "fetch_values",
     "load_mapping",
     "load_plan",
+    "load_segment_messages",
     "load_table",
     "map_traits",
     "open_client",

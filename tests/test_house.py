@@ -27,7 +27,7 @@ FLOORS = (
     ("mapping",),
     ("tables",),
     ("suggestions", "casts"),
-    ("values", "columns"),
+    ("values", "columns", "segment_messages"),
     ("checks", "summaries"),
     ("diffs",),
     ("wire", "comparison", "selections"),
