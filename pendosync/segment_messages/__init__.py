@@ -84,7 +84,7 @@ def load_segment_messages(source: Source, /) -> SegmentMessages:
     Raises:
         TableError: a file is not there, damaged or cut short, or nothing in the source is a message.
 
-    Cost: reads line by line in Python, and keeps what the tables keep: some 100,000 messages a second.
+    Cost: reads line by line in Python, and keeps what the tables keep: some 50,000 messages a second on one core.
 
     Source: Segment's spec (identify, group, track, common fields) and its HTTP tracking API (batch), read 2026-11-26.
 

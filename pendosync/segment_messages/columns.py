@@ -67,13 +67,19 @@ def date_series(name: str, microseconds: Iterable[int | None]) -> pl.Series:
     return pl.Series(name, milliseconds, dtype=pl.Int64).cast(DTYPES["date"])
 
 
-def flattened(name: str, value: Any) -> Iterator[tuple[Path, Leaf]]:
-    """Yield the parts of *value*, each with its path: objects as deep as they go, all else as one part.
+def flattened(name: str, value: Any) -> tuple[tuple[Path, Leaf], ...]:
+    """Return the parts of *value*, each with its path: objects as deep as they go, all else as one part.
 
     Example:
         >>> dict(flattened("address", {"city": "Rome", "geo": {"lat": 41.9}}))
         {('address', 'city'): 'Rome', ('address', 'geo', 'lat'): 41.9}
     """
+    if not isinstance(value, dict | list):  # as nearly all are
+        return (((name,), value),)
+    return tuple(_parts(name, value))
+
+
+def _parts(name: str, value: Any) -> Iterator[tuple[Path, Leaf]]:
     waiting: list[tuple[Path, Any]] = [((name,), value)]
     while waiting:
         path, one = waiting.pop()

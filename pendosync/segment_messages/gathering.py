@@ -124,7 +124,7 @@ class Gathered:
         if reason := _why_not(message):
             return reason
         said, traits = _time_of(message), message.get("properties" if kind == "track" else "traits")
-        taken = {name: tuple(flattened(name, value)) for name, value in (traits or {}).items()}
+        taken = {name: flattened(name, value) for name, value in (traits or {}).items()}
         if kind == "group" and PARENT in taken:
             taken[PARENT] = _parent(message["traits"][PARENT])
         message_id = id_text(message.get("messageId"))
