@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import polars as pl
 
@@ -56,34 +56,32 @@ _TIMES: Final = ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
 _NEVER: Final = -(2**63)
 
 
-class _Held(NamedTuple):
-    """The latest value of one trait: when it was said, and its parts."""
-
-    said: int
-    parts: tuple[tuple[Path, Leaf], ...]
+Parts = tuple[tuple[Path, Leaf], ...]
+Held = tuple[int, Parts]
+"""The latest value of one trait: when it was said, and its parts. Plain tuples, which cost the least when kept."""
 
 
 @dataclass(slots=True)
 class Latest:
     """Per id the latest parts of each trait; of those said at one time, the last in the file."""
 
-    rows: dict[str, dict[str, _Held]] = field(default_factory=dict)
+    rows: dict[str, dict[str, Held]] = field(default_factory=dict)
 
-    def take(self, key: str, said: int, traits: dict[str, tuple[tuple[Path, Leaf], ...]]) -> None:
+    def take(self, key: str, said: int, traits: dict[str, Parts]) -> None:
         """Take what one message says of *key* at *said*, in microseconds."""
         row = self.rows.setdefault(key, {})
         for name, parts in traits.items():
             held = row.get(name)
-            if held is None or held.said <= said:
-                row[name] = _Held(said, parts)
+            if held is None or held[0] <= said:
+                row[name] = (said, parts)
 
     def columns(self) -> Columns:
         """Return the traits as columns; the trait `id` is none."""
         columns = Columns()
         for at, row in enumerate(self.rows.values()):
-            for name, held in row.items():
+            for name, (_, parts) in row.items():
                 if name != "id":
-                    columns.add(at, held.parts)
+                    columns.add(at, parts)
         return columns
 
 
@@ -140,12 +138,12 @@ class Gathered:
             self.seen.add(message_id)
         return ""
 
-    def _identify(self, message: Message, said: int | None, traits: dict[str, Any]) -> None:
+    def _identify(self, message: Message, said: int | None, traits: dict[str, Parts]) -> None:
         self.visitors.take(_id_of(message, "userId"), self._order(said, "visitor"), traits)
         self._note_id(traits, "visitor", "userId")
 
     def _group(
-        self, message: Message, said: int | None, traits: dict[str, Any], message_id: str | None
+        self, message: Message, said: int | None, traits: dict[str, Parts], message_id: str | None
     ) -> None:
         group, user, order = (
             _id_of(message, "groupId"),
@@ -162,7 +160,7 @@ class Gathered:
             self.members[user, group] = (order, message_id)
 
     def _track(
-        self, message: Message, said: int | None, traits: dict[str, Any], message_id: str | None
+        self, message: Message, said: int | None, traits: dict[str, Parts], message_id: str | None
     ) -> None:
         integrations = message.get("integrations")
         told = json_text(integrations) if isinstance(integrations, dict) else None
@@ -182,7 +180,7 @@ class Gathered:
             ] += 1
         return _NEVER if said is None else said
 
-    def _note_id(self, traits: dict[str, Any], kind: str, name: str) -> None:
+    def _note_id(self, traits: dict[str, Parts], kind: str, name: str) -> None:
         if "id" in traits:
             self.noted[kind, "id", f"with a trait `id`, which is no column: the id is the {name}"] += 1
 
@@ -286,7 +284,7 @@ def _account_in_context(message: Message) -> str | None:
     return id_text(context.get("groupId")) if isinstance(context, dict) else None
 
 
-def _parent(value: object) -> tuple[tuple[Path, Leaf], ...]:
+def _parent(value: object) -> Parts:
     """Return a parent account as one part: its JSON."""
     return (((PARENT,), None if value is None else Json(json_text(value))),)
 
