@@ -16,6 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import pendosync as ps
 from pendosync.errors import TableError
 from pendosync.segment_messages import SegmentMessages, load_segment_messages
 
@@ -635,6 +636,38 @@ def leaves_of(value: Any) -> list[Any]:
     if isinstance(value, dict) and value:
         return [leaf for inner in value.values() for leaf in leaves_of(inner)]
     return [value]
+
+
+# On to a plan
+
+
+def test_visitors_have_a_mapping_of_all_their_traits() -> None:
+    found = load_segment_messages([identify(plan="pro", address={"city": "Rome"})])
+    assert found.mapping("visitor") == ps.Mapping(
+        "visitor", "user_id", ["plan", "address_city"], route="webhook"
+    )
+    assert found.mapping("visitor", route="metadata").group == "custom"
+
+
+def test_a_kind_that_has_no_table_and_a_table_without_traits_have_no_mapping() -> None:
+    found = load_segment_messages([identify()])
+    with pytest.raises(ps.MappingError, match="kind is 'person'"):
+        found.mapping("person")  # type: ignore[arg-type]
+    with pytest.raises(ps.MappingError, match="has no traits"):
+        found.mapping("visitor")
+
+
+def test_what_segment_was_told_is_pushed_and_held(
+    sandbox: ps.Sandbox, client: ps.Client, journal: ps.Journal
+) -> None:
+    messages = [
+        identify("u-1", day(2), plan="pro", trial=False),
+        identify("u-1", day(1), plan="free", seats=5),
+    ]
+    found = load_segment_messages(messages)
+    plan = ps.plan_table(found.visitors, found.mapping("visitor"), client=client, create="unknown_ids")
+    ps.push(plan, client=client, journal=journal, show=False).wait()
+    assert sandbox.values("visitor", "segmentio")["u-1"] == {"plan": "pro", "trial": False, "seats": 5}
 
 
 # How it shows itself

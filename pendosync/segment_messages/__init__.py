@@ -5,18 +5,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal
 
 import polars as pl
 
-from pendosync.errors import counted
+from pendosync.errors import MappingError, counted
+from pendosync.frames import Route
+from pendosync.mapping import Mapping
 from pendosync.reports import Grid, Heads, Report, more, report_html, shown
-from pendosync.segment_messages.gathering import LEFT_OUT, NOTES, Gathered
+from pendosync.segment_messages.gathering import LEFT_OUT, NOTES, PARENT, Gathered
 from pendosync.segment_messages.reading import Source, none_is_a_message, read_items
 
 __all__ = ["SegmentMessages", "load_segment_messages"]
 
 _MOST_NOTES: Final = 20
+_COLUMNS_OF: Final[AbstractMapping[str, AbstractMapping[str, str]]] = {
+    "visitor": {"id": "user_id"},
+    "account": {"id": "account_id", "visitor_id": "user_id", "parent_account": PARENT},
+    "membership": {"visitor_id": "user_id", "account_id": "account_id"},
+    "event": {
+        "id": "message_id",
+        "visitor_id": "user_id",
+        "account_id": "account_id",
+        "event": "event",
+        "at": "at",
+        "integrations": "integrations",
+    },
+}
+"""Kind → what of a Mapping is which column; the other columns are its traits."""
 _TABLES: Final[Heads] = (("table", ""), ("rows", "number"), ("columns", "number"))
 _REASONS: Final[Heads] = (("left out", "number"), ("why", "words"))
 _NOTES: Final[Heads] = (("kind", ""), ("field", "name"), ("note", "words"))
@@ -57,6 +73,30 @@ class SegmentMessages:
     def n_messages(self) -> int:
         """How many messages were read: those taken and those left out."""
         return sum(self.taken.values()) + self.left_out.height
+
+    def mapping(
+        self, kind: Literal["visitor", "account", "membership", "event"], /, *, route: Route = "webhook"
+    ) -> Mapping:
+        """Return the Mapping that takes each trait of the table of *kind* to a field of the same name.
+
+        Args:
+            kind: `visitor`, `account`, `membership` or `event`: of the tables `visitors`, `accounts`, ….
+            route: as these messages travelled, by `webhook`; or another that takes the kind.
+
+        Raises:
+            MappingError: an unknown kind, a route that doesn't take it, or a table without a trait.
+
+        Example:
+            >>> messages = load_segment_messages([{"type": "identify", "userId": "u-1", "traits": {"plan": "pro"}}])
+            >>> messages.mapping("visitor")
+            Mapping(visitor by 'user_id' → segmentio by webhook, 1 trait: plan)
+        """
+        if kind not in _COLUMNS_OF:
+            raise MappingError.bad_choice("kind", kind, tuple(_COLUMNS_OF))
+        columns = list(getattr(self, f"{kind}s").columns)
+        heads: dict[str, Any] = {name: head for name, head in _COLUMNS_OF[kind].items() if head in columns}
+        traits = [] if kind == "membership" else [name for name in columns if name not in heads.values()]
+        return Mapping(**{"kind": kind, "traits": traits, "route": route, **heads})
 
     def __repr__(self) -> str:
         return repr(_report(self))
