@@ -649,6 +649,46 @@ def test_visitors_have_a_mapping_of_all_their_traits() -> None:
     assert found.mapping("visitor", route="metadata").group == "custom"
 
 
+MAPPED = [identify(), group(plan="pro", parentAccount={"id": "p"}), track(page="/")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (
+            "account",
+            {
+                "id": "account_id",
+                "visitor_id": "user_id",
+                "parent_account": "parentAccount",
+                "traits": ["plan"],
+            },
+        ),
+        ("membership", {"visitor_id": "user_id", "account_id": "account_id", "traits": []}),
+        (
+            "event",
+            {
+                "id": "message_id",
+                "visitor_id": "user_id",
+                "account_id": "account_id",
+                "event": "event",
+                "at": "at",
+                "integrations": "integrations",
+                "traits": ["page"],
+            },
+        ),
+    ],
+)
+def test_accounts_memberships_and_events_have_a_mapping(kind: Any, expected: dict[str, Any]) -> None:
+    found = load_segment_messages(MAPPED).mapping(kind)
+    assert found == ps.Mapping(kind, route="webhook", **expected)
+
+
+def test_an_account_without_a_parent_has_a_mapping_without_one() -> None:
+    found = load_segment_messages([group(plan="pro")]).mapping("account")
+    assert found == ps.Mapping("account", "account_id", ["plan"], visitor_id="user_id", route="webhook")
+
+
 def test_a_kind_that_has_no_table_and_a_table_without_traits_have_no_mapping() -> None:
     found = load_segment_messages([identify()])
     with pytest.raises(ps.MappingError, match="kind is 'person'"):
