@@ -192,15 +192,27 @@ def test_a_membership_without_a_time_has_none() -> None:
     assert load_segment_messages([group("acme", "ann", None)]).memberships["at"].to_list() == [None]
 
 
-def test_the_parent_account_stays_one_column_of_json() -> None:
-    messages = [
-        group("acme", parentAccount={"id": "p", "tags": [1]}),
-        group("b", parentAccount="x"),
-        group("c"),
-    ]
-    found = load_segment_messages(messages).accounts
-    assert found["parentAccount"].to_list() == ['{"id":"p","tags":[1]}', '"x"', None]
+def test_the_parent_account_stays_one_column() -> None:
+    parents = [{"id": 7, "tags": [1]}, "x", 8, None]
+    found = load_segment_messages(
+        [group(f"a-{at}", plan="pro", parentAccount=one) for at, one in enumerate(parents)]
+    )
+    assert found.accounts["parentAccount"].to_list() == ['{"id":"7","tags":[1]}', "x", "8", None]
+    about = ps.map_traits(found.accounts, found.mapping("account"))["about"]
+    told = ['{"id":"7","tags":[1]}', '{"id":"x"}', '{"id":"8"}', None]
+    assert about.struct.field("parent_account").to_list() == told
     assert "parentAccount" not in load_segment_messages([group()]).accounts.columns
+
+
+@pytest.mark.parametrize("parent", [{}, {"name": "x"}, {"id": " "}, " ", ["p"], True])
+def test_a_parent_account_without_an_id_is_none_and_is_noted(parent: Any) -> None:
+    found = load_segment_messages(
+        [group("a", parentAccount="p"), group("a", parentAccount=parent, plan="pro")]
+    )
+    assert found.accounts.to_dicts() == [
+        {"account_id": "a", "user_id": "ann", "parentAccount": "p", "plan": "pro"}
+    ]
+    assert found.notes.rows() == [("account", "parentAccount", "1 message with a parent account that has no id: it is left out")]  # fmt: skip
 
 
 # Events
@@ -256,7 +268,7 @@ def test_events_without_an_id_are_kept_and_noted() -> None:
     found = load_segment_messages([track(), track()])
     assert found.events["message_id"].to_list() == [None, None]
     assert found.notes["reason"].to_list() == [
-        "2 messages without a messageId: a row without an id can't be pushed"
+        "2 messages without a messageId: such a row is blocked, unless the Mapping names no id"
     ]
 
 
@@ -687,6 +699,23 @@ def test_accounts_memberships_and_events_have_a_mapping(kind: Any, expected: dic
 def test_an_account_without_a_parent_has_a_mapping_without_one() -> None:
     found = load_segment_messages([group(plan="pro")]).mapping("account")
     assert found == ps.Mapping("account", "account_id", ["plan"], visitor_id="user_id", route="webhook")
+
+
+@pytest.mark.parametrize("kind", ["visitor", "account", "membership", "event"])
+def test_what_the_mapping_makes_of_its_table_has_no_problem(kind: Any) -> None:
+    events = [{**track(page="/", groupId="acme"), "messageId": "m-1", "integrations": {"All": True}}]
+    found = load_segment_messages([identify(plan="pro", createdAt="2026-01-02"), *MAPPED[1:2], *events])
+    mapping = found.mapping(kind)
+    values = ps.map_traits(getattr(found, f"{kind}s"), mapping)
+    assert values["id"].to_list() == {"visitor": ["ann"], "account": ["acme"], "membership": ["ann in acme"], "event": ["m-1"]}[kind]  # fmt: skip
+    assert values["raw"].null_count() == values.height == 1
+    if kind != "visitor":
+        about = values["about"].struct.unnest().to_dicts()[0]
+        assert about["visitor_id"] == "ann"
+        assert about.get("account_id", "acme") == "acme"
+        assert about.get("at", date(1)) == date(1)
+    problems = ps.check_values(values, mapping=mapping)
+    assert problems.filter(pl.col("severity") != "warn").rows() == []
 
 
 def test_a_kind_that_has_no_table_and_a_table_without_traits_have_no_mapping() -> None:

@@ -11,9 +11,10 @@ import polars as pl
 
 from pendosync.errors import MappingError, counted
 from pendosync.frames import Route
+from pendosync.kinds import PARENT
 from pendosync.mapping import Mapping
 from pendosync.reports import Grid, Heads, Report, more, report_html, shown
-from pendosync.segment_messages.gathering import LEFT_OUT, NOTES, PARENT, Gathered
+from pendosync.segment_messages.gathering import LEFT_OUT, NOTES, Gathered
 from pendosync.segment_messages.reading import Source, none_is_a_message, read_items
 
 __all__ = ["SegmentMessages", "load_segment_messages"]
@@ -50,7 +51,7 @@ class SegmentMessages:
     Args:
         visitors: one row a user of an identify: `user_id`, then the latest traits.
         accounts: one row a group: `account_id`, `user_id` (the latest who named it, null if only anonymous ones did),
-            `parentAccount` (JSON text) where there is one, then the latest traits.
+            `parentAccount` where there is one (its id, or JSON where it has traits), then the latest traits.
         memberships: one row a user and group: `user_id`, `account_id`, `at` (the latest; null where no time was told),
             `message_id` (of that message).
         events: one row a track: `message_id` (null where it has none), `user_id`, `account_id`, `event`, `at`,

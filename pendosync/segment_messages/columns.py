@@ -16,9 +16,6 @@ from pendosync.frames import DTYPES, RESERVED
 Path = tuple[str, ...]
 Leaf = str | bool | int | float | list[str] | None
 
-DATE_TRAITS: Final = (("createdAt",), ("birthday",))
-"""The traits that are dates. Source: Segment's spec, "Identify" and "Group", read 2026-11-26."""
-
 KEPT: Final = (*RESERVED, "about", "")
 """Names that no column of a trait may have."""
 

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import polars as pl
 
 from pendosync.frames import DTYPES
+from pendosync.kinds import PARENT
 from pendosync.segment_messages.columns import (
-    DATE_TRAITS,
     Columns,
-    Json,
     Leaf,
     Path,
     date_series,
     flattened,
     json_text,
-    read_time,
 )
 from pendosync.segment_messages.reading import TOO_DEEP, Item, Message
+from pendosync.segment_messages.reasons import REPEATED, id_text, time_of, why_not
+from pendosync.spec import SPEC_TRAITS
 
 LEFT_OUT: Final = pl.Schema(
     {
@@ -37,23 +36,11 @@ MEMBERSHIPS: Final = pl.Schema(
     {"user_id": pl.String(), "account_id": pl.String(), "at": DTYPES["date"], "message_id": pl.String()}
 )
 EVENT_HEADS: Final = ("message_id", "user_id", "account_id", "event", "at", "integrations")
-PARENT: Final = "parentAccount"
 
-NO_TYPE: Final = "no type"
-UNKNOWN_TYPE: Final = "an unknown type"
-NOT_TAKEN: Final = "only identify, group and track have a place in Pendo"
-TURNED_OFF: Final = "its integrations turn Pendo off"
-NO_USER: Final = "no user id (anonymous)"
-NO_GROUP: Final = "no group id"
-NO_EVENT: Final = "no event name"
-NO_TIME: Final = "no time"
-BAD_TIME: Final = "its time can't be read"
-NO_TRAITS: Final = "its traits or properties are no JSON object"
-REPEATED: Final = "a repeated message id"
-
-_SPECS: Final = ("alias", "page", "screen")
-_TIMES: Final = ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
 _NEVER: Final = -(2**63)
+_NO_ID: Final = "without a messageId: such a row is blocked, unless the Mapping names no id"
+_UNTIMED: Final = "without a time that can be read: each counts as older than all others"
+_NO_PARENT: Final = "with a parent account that has no id: it is left out"
 
 
 Parts = tuple[tuple[Path, Leaf], ...]
@@ -119,15 +106,15 @@ class Gathered:
     def _take(self, message: Message) -> str:
         """Take *message*, or return why not."""
         kind = message.get("type")
-        if reason := _why_not(message):
+        if reason := why_not(message):
             return reason
-        said, traits = _time_of(message), message.get("properties" if kind == "track" else "traits")
+        said, traits = time_of(message), message.get("properties" if kind == "track" else "traits")
         taken = {name: flattened(name, value) for name, value in (traits or {}).items()}
-        if kind == "group" and PARENT in taken:
-            taken[PARENT] = _parent(message["traits"][PARENT])
         message_id = id_text(message.get("messageId"))
         if message_id is not None and message_id in self.seen:
             return REPEATED
+        if kind == "group" and PARENT in taken:
+            self._lift_parent(taken, message["traits"][PARENT])
         if kind == "identify":
             self._identify(message, said, taken)
         elif kind == "group":
@@ -145,11 +132,8 @@ class Gathered:
     def _group(
         self, message: Message, said: int | None, traits: dict[str, Parts], message_id: str | None
     ) -> None:
-        group, user, order = (
-            _id_of(message, "groupId"),
-            id_text(message.get("userId")),
-            self._order(said, "account"),
-        )
+        group, user = _id_of(message, "groupId"), id_text(message.get("userId"))
+        order = self._order(said, "account")
         self.accounts.take(group, order, traits)
         self._note_id(traits, "account", "groupId")
         if user is None:
@@ -171,13 +155,20 @@ class Gathered:
         account = account or _account_in_context(message)
         self.heads.append((message_id, id_text(message["userId"]), account, message["event"], said, told))
         if message_id is None:
-            self.noted["event", "message_id", "without a messageId: a row without an id can't be pushed"] += 1
+            self.noted["event", "message_id", _NO_ID] += 1
+
+    def _lift_parent(self, traits: dict[str, Parts], parent: Any) -> None:
+        """Make the parent account one part: its id, or its JSON where it has traits; without an id it is none."""
+        told = _parent_text(parent)
+        if parent is None or told is not None:
+            traits[PARENT] = (((PARENT,), told),)
+            return
+        del traits[PARENT]
+        self.noted["account", PARENT, _NO_PARENT] += 1
 
     def _order(self, said: int | None, kind: str) -> int:
         if said is None:
-            self.noted[
-                kind, "timestamp", "without a time that can be read: each counts as older than all others"
-            ] += 1
+            self.noted[kind, "timestamp", _UNTIMED] += 1
         return _NEVER if said is None else said
 
     def _note_id(self, traits: dict[str, Parts], kind: str, name: str) -> None:
@@ -189,7 +180,7 @@ class Gathered:
     def to_visitors(self) -> tuple[pl.DataFrame, list[tuple[str, str, str]]]:
         """Return the table of visitors, and its notes."""
         ids = pl.Series("user_id", list(self.visitors.rows), dtype=pl.String)
-        return _table([ids], self.visitors.columns(), "visitor", "traits", DATE_TRAITS)
+        return _table([ids], self.visitors.columns(), "visitor", "traits")
 
     def to_accounts(self) -> tuple[pl.DataFrame, list[tuple[str, str, str]]]:
         """Return the table of accounts, and its notes."""
@@ -199,9 +190,9 @@ class Gathered:
         columns = self.accounts.columns()
         if (PARENT,) in columns.cells:  # before the others, and in no other's way
             rows, leaves = columns.cells.pop((PARENT,))
-            texts = dict(zip(rows, map(_plain, leaves), strict=True))
+            texts = dict(zip(rows, leaves, strict=True))
             heads.append(pl.Series(PARENT, [texts.get(at) for at in range(len(ids))], dtype=pl.String))
-        return _table(heads, columns, "account", "traits", DATE_TRAITS)
+        return _table(heads, columns, "account", "traits")
 
     def to_events(self) -> tuple[pl.DataFrame, list[tuple[str, str, str]]]:
         """Return the table of events, and its notes."""
@@ -210,7 +201,7 @@ class Gathered:
             date_series(name, column) if name == "at" else pl.Series(name, column, dtype=pl.String)
             for name, column in zip(EVENT_HEADS, cells, strict=True)
         ]
-        return _table(heads, self.properties, "event", "properties", ())
+        return _table(heads, self.properties, "event", "properties")
 
     def to_memberships(self) -> pl.DataFrame:
         """Return the table of memberships."""
@@ -219,60 +210,6 @@ class Gathered:
             (user, account, None, message_id) for (user, account), (_, message_id) in self.members.items()
         ]
         return pl.DataFrame(rows, schema=MEMBERSHIPS, orient="row").with_columns(times)
-
-
-def id_text(value: object) -> str | None:
-    """Return an id as text, or None where it is blank or neither text nor number.
-
-    Example:
-        >>> [id_text(value) for value in ("u-1", 7, 7.0, 7.5, " ", True, None)]
-        ['u-1', '7', '7', '7.5', None, None, None]
-    """
-    if isinstance(value, str):
-        return value if value.strip() else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return str(int(value)) if value == int(value) else json_text(value)
-
-
-def _why_not(message: Message) -> str:
-    kind = message.get("type")
-    if not isinstance(kind, str) or not kind:
-        return NO_TYPE
-    if kind not in ("identify", "group", "track"):
-        return NOT_TAKEN if kind in _SPECS else UNKNOWN_TYPE
-    if _is_turned_off(message.get("integrations")):
-        return TURNED_OFF
-    return next(_faults(message, kind), "")
-
-
-def _faults(message: Message, kind: str) -> Iterator[str]:
-    if kind != "group" and id_text(message.get("userId")) is None:
-        yield NO_USER
-    if kind == "group" and id_text(message.get("groupId")) is None:
-        yield NO_GROUP
-    if not isinstance(message.get("properties" if kind == "track" else "traits"), dict | None):
-        yield NO_TRAITS
-    if kind == "track":
-        event = message.get("event")
-        if not isinstance(event, str) or not event.strip():
-            yield NO_EVENT
-        if _time_of(message) is None:
-            yield BAD_TIME if any(message.get(name) is not None for name in _TIMES) else NO_TIME
-
-
-def _is_turned_off(integrations: object) -> bool:
-    """Whether a message is not for Pendo. Source: Segment's spec, "Common Fields", read 2026-11-26."""
-    if not isinstance(integrations, dict):
-        return False
-    pendo = integrations.get("Pendo")
-    return pendo is False or (pendo is None and integrations.get("All") is False)
-
-
-def _time_of(message: Message) -> int | None:
-    """Return the first time that is there; one that can't be read is none."""
-    told = next((message[name] for name in _TIMES if message.get(name) is not None), None)
-    return read_time(told)
 
 
 def _id_of(message: Message, name: str) -> str:
@@ -284,18 +221,17 @@ def _account_in_context(message: Message) -> str | None:
     return id_text(context.get("groupId")) if isinstance(context, dict) else None
 
 
-def _parent(value: object) -> Parts:
-    """Return a parent account as one part: its JSON."""
-    return (((PARENT,), None if value is None else Json(json_text(value))),)
-
-
-def _plain(leaf: Leaf) -> str | None:
-    return None if leaf is None else str(leaf)
+def _parent_text(parent: Any) -> str | None:
+    if not isinstance(parent, dict):
+        return id_text(parent)
+    named = id_text(parent.get("id"))
+    return None if named is None else json_text({**parent, "id": named})
 
 
 def _table(
-    heads: list[pl.Series], columns: Columns, kind: str, prefix: str, dates: tuple[Path, ...]
+    heads: list[pl.Series], columns: Columns, kind: str, prefix: str
 ) -> tuple[pl.DataFrame, list[tuple[str, str, str]]]:
     names = [head.name for head in heads]
+    dates = [(name,) for name, type in SPEC_TRAITS.get(kind, {}).items() if type == "date"]
     series, notes = columns.to_series(len(heads[0]), heads=names, prefix=prefix, dates=dates)
     return pl.DataFrame([*heads, *series]), [(kind, name, reason) for name, reason in notes]
