@@ -49,7 +49,7 @@ from pendosync.remote import check_access, fetch_fields, fetch_values
 from pendosync.retries import Retry
 from pendosync.sandbox import Sandbox, open_sandbox
 from pendosync.segment_messages import SegmentMessages, load_segment_messages
-from pendosync.selections import Selection, after, before, changed
+from pendosync.selections import Selection, about, after, before, changed
 from pendosync.settings import Settings
 from pendosync.shortcuts import plan_table
 from pendosync.snapshots import read_snapshot
@@ -58,7 +58,7 @@ from pendosync.summaries import build_summary
 from pendosync.tables import load_table
 from pendosync.traits import Trait
 from pendosync.undo import plan_undo
-from pendosync.values import check_mapping, map_traits
+from pendosync.values import check_mapping, map_events, map_traits
 from pendosync.verify import verify_run
 from pendosync.workbench import workbench
 
@@ -103,6 +103,7 @@ __all__ = [
     "Target",
     "Trait",
     "UnreachableError",
+    "about",
     "after",
     "attach_run",
     "before",
@@ -124,6 +125,7 @@ __all__ = [
     "load_plan",
     "load_segment_messages",
     "load_table",
+    "map_events",
     "map_traits",
     "open_client",
     "open_journal",

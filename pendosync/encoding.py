@@ -6,29 +6,26 @@ Frames are put into one chunk before a `when`: polars 1.44 panics where the colu
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as AbstractMapping
-from datetime import UTC
+from types import MappingProxyType
 from typing import Final
 
 import polars as pl
 
 from pendosync.frames import (
     DTYPES,
-    ISO_MS,
+    Route,
+    about_parts,
     change_fields,
+    json_cell,
     json_member,
     json_object,
     raw_cell,
     struct_of,
 )
+from pendosync.messages import browser_call, segment_message, track_event
 from pendosync.shapes import Shape
-
-_ID_KEYS: Final = {
-    ("metadata", "visitor"): "visitorId",
-    ("metadata", "account"): "accountId",
-    ("webhook", "visitor"): "userId",
-    ("webhook", "account"): "groupId",
-}
 
 
 def encode_records(changes: pl.DataFrame, shape: Shape, /) -> pl.Series:
@@ -40,11 +37,7 @@ def encode_records(changes: pl.DataFrame, shape: Shape, /) -> pl.Series:
     """
     sent = {name: _is_sent(name, shape) for name in change_fields(changes)}
     values = _encode_cells(changes, sent)
-    id_member = json_member(pl.col("id"), _ID_KEYS[shape.route, shape.kind])
-    if shape.route == "metadata":
-        record = pl.concat_str(pl.lit("{"), id_member, pl.lit(',"values":'), values, pl.lit("}"))
-    else:
-        record = _message(id_member, values, shape)
+    record = _WRITERS[shape.route](values, about_parts(changes), shape)
     return changes.rechunk().select(record.alias("record"))["record"]
 
 
@@ -62,9 +55,28 @@ def encode_before(changes: pl.DataFrame, /) -> pl.Series:
     return changes.rechunk().select(line.struct.json_encode().alias("before"))["before"]
 
 
-def json_cell(cell: pl.Expr, name: str, dtype: pl.DataType) -> pl.Expr:
-    """Return `"name":value` of a cell as it travels: a date in ISO 8601 with milliseconds and offset."""
-    return json_member(cell.dt.strftime(ISO_MS) if dtype == DTYPES["date"] else cell, name)
+def _bulk_record(values: pl.Expr, parts: Sequence[str], shape: Shape) -> pl.Expr:
+    """Return one record of Pendo's bulk write."""
+    id_member = json_member(pl.col("id"), f"{shape.kind}Id")
+    return pl.concat_str(pl.lit("{"), id_member, pl.lit(',"values":'), values, pl.lit("}"))
+
+
+def _member_of_audience(values: pl.Expr, parts: Sequence[str], shape: Shape) -> pl.Expr:
+    """Return the id as JSON."""
+    return json_member(pl.col("id"), "id").str.strip_prefix('"id":')
+
+
+_WRITERS: Final[AbstractMapping[Route, Callable[[pl.Expr, Sequence[str], Shape], pl.Expr]]] = (
+    MappingProxyType(
+        {
+            "metadata": _bulk_record,
+            "webhook": segment_message,
+            "track": track_event,
+            "audience": _member_of_audience,
+            "browser": browser_call,
+        }
+    )
+)
 
 
 def _encode_cells(changes: pl.DataFrame, sent: AbstractMapping[str, pl.Expr]) -> pl.Expr:
@@ -87,19 +99,3 @@ def _encode_cells(changes: pl.DataFrame, sent: AbstractMapping[str, pl.Expr]) ->
 def _is_sent(name: str, shape: Shape) -> pl.Expr:
     changed = pl.col("changed").struct.field(name)
     return changed if shape.send == "changed" else changed | pl.col("after").struct.field(name).is_not_null()
-
-
-def _message(id_member: pl.Expr, traits: pl.Expr, shape: Shape) -> pl.Expr:
-    """Return one message of Segment's spec: identify for a visitor, group for an account."""
-    call = "identify" if shape.kind == "visitor" else "group"
-    at = shape.planned_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    context = json.dumps({"library": {"name": "pendosync", "version": shape.library}}, separators=(",", ":"))
-    return pl.concat_str(
-        pl.lit(f'{{"type":"{call}",'),
-        id_member,
-        pl.lit(',"traits":'),
-        traits,
-        pl.lit(f',"messageId":"{shape.nonce}-'),
-        pl.col("row").cast(pl.String),
-        pl.lit(f'","timestamp":"{at}","context":{context},"integrations":{{"Pendo":true}}}}'),
-    )

@@ -313,9 +313,19 @@ def change_types(changes: pl.DataFrame) -> dict[str, FieldType]:
     return {name: kind for name, dtype in types.items() if (kind := type_of(dtype)) is not None}
 
 
+def n_sent(changes: pl.DataFrame) -> int:
+    """Return how many of CHANGES travel: all but those to be skipped, which come last."""
+    return int((changes["action"] != "skip").sum())
+
+
 def json_member(expr: pl.Expr, name: str) -> pl.Expr:
     """Return `"name":value` with the value as JSON; NaN, Binary and naive datetimes must not come here."""
     return pl.struct(expr.alias(name)).struct.json_encode().str.strip_prefix("{").str.strip_suffix("}")
+
+
+def json_cell(cell: pl.Expr, name: str, dtype: pl.DataType) -> pl.Expr:
+    """Return `"name":value` of a cell as it travels: a date in ISO 8601 with milliseconds and offset."""
+    return json_member(cell.dt.strftime(ISO_MS) if dtype == DTYPES["date"] else cell, name)
 
 
 def cell_text(value: pl.Expr, dtype: pl.DataType, raw: pl.Expr) -> pl.Expr:
@@ -327,6 +337,8 @@ def cell_text(value: pl.Expr, dtype: pl.DataType, raw: pl.Expr) -> pl.Expr:
 
 def json_object(members: Sequence[pl.Expr]) -> pl.Expr:
     """Return the JSON object of those *members* that are not null."""
+    if not members:
+        return pl.lit("{}")
     return pl.concat_str(pl.lit("{"), pl.concat_str(members, separator=",", ignore_nulls=True), pl.lit("}"))
 
 

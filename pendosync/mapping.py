@@ -192,8 +192,8 @@ class Mapping:
 
     @property
     def is_message(self) -> bool:
-        """Whether each row is a message of its own: nothing is held that it could be compared with."""
-        return self.kind not in HELD_KINDS
+        """Whether each row is a message of its own: nothing that Pendo holds is read to compare it with."""
+        return self.kind not in HELD_KINDS or self.route in ("audience", "browser")
 
     def trait_of(self, field_name: str) -> Trait | None:
         """Return the trait that fills *field_name*, also where a struct was flattened into `trait_part`."""

@@ -8,8 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from pendosync.encoding import json_cell
-from pendosync.frames import about_parts, field_names, json_object, type_of
+from pendosync.frames import about_parts, field_names, json_cell, json_object, type_of
 from pendosync.id_checks import MOST_ID_BYTES, anonymous_problems
 from pendosync.mapping import Mapping
 from pendosync.rules import RULES, row_problems
@@ -73,7 +72,9 @@ def _wrong_integrations(told: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     is_object = text.str.strip_chars().str.starts_with("{") & text.str.json_path_match("$").is_not_null()
     reason = pl.format("the integrations {} are no JSON object", text.str.slice(0, 60))
     severity = RULES["wrong_integrations"].on(mapping.route) or "block_row"
-    return row_problems(told.filter(~is_object), reason, rule="wrong_integrations", severity=severity)
+    return row_problems(
+        told.filter(text.is_not_null() & ~is_object), reason, rule="wrong_integrations", severity=severity
+    )
 
 
 def _long_visitors(told: pl.DataFrame) -> pl.DataFrame:

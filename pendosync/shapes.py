@@ -8,7 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-from pendosync.frames import Kind, Route
+from pendosync.frames import HELD_KINDS, Kind, Route
 from pendosync.gates import Canary
 from pendosync.regions import MASK
 
@@ -25,6 +25,7 @@ class Shape:
         planned_at: the plan's time; a webhook message's timestamp.
         nonce: new in each plan; with the row's number it makes a webhook message's `messageId`.
         library: the version of pendosync that a webhook message names.
+        has_own_ids: whether the rows' ids are those of the messages; else a message's is made of nonce and row.
         canary: the steps in which the plan travels; no request crosses the end of one.
     """
 
@@ -38,6 +39,17 @@ class Shape:
     nonce: str
     library: str
     canary: Canary | None = None
+    has_own_ids: bool = False
+
+    @property
+    def is_held(self) -> bool:
+        """Whether Pendo holds the fields that it changes, so that they can be read, compared and put back."""
+        return self.kind in HELD_KINDS and self.route in ("metadata", "webhook")
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether what was perhaps carried out may be sent once more: not an event, which would count twice."""
+        return self.kind != "event"
 
     @property
     def ids_per_request(self) -> int:
@@ -45,10 +57,31 @@ class Shape:
         return self.batch_size if self.route == "metadata" else 1
 
     @property
+    def host(self) -> Literal["api", "data"]:
+        """Which of Pendo's hosts it goes to."""
+        return "api" if self.route in ("metadata", "audience") else "data"
+
+    @property
+    def secret(self) -> str:
+        """Which of the three secrets it needs."""
+        return {"webhook": "app_key", "browser": "app_key", "track": "track_secret"}.get(
+            self.route, "integration_key"
+        )
+
+    @property
+    def method(self) -> str:
+        """The method of every request; `BROWSER` where none is made from here."""
+        return "BROWSER" if self.route == "browser" else "POST"
+
+    @property
     def path(self) -> str:
         """The path of every request, its secret masked."""
         if self.route == "webhook":
             return f"/data/segmentio/{MASK}"
+        if self.route == "track":
+            return "/data/track"
+        if self.route == "browser":
+            return f"/agent/static/{MASK}/pendo.js"
         create = "?create=true" if self.create == "unknown_ids" else ""
         return f"/api/v1/metadata/{self.kind}/{self.group}/value{create}"
 
@@ -86,10 +119,11 @@ def steps_of(n_rows: int, shape: Shape) -> list[Step]:
     return steps
 
 
-def batch_numbers(n_rows: int, shape: Shape) -> pl.Series:
-    """Return the number of the request that each of so many changes travels in."""
+def batch_numbers(n_rows: int, shape: Shape, *, n_skipped: int = 0) -> pl.Series:
+    """Return the number of the request that each of so many changes travels in, then nulls for those that are skipped."""
     parts = [
         pl.int_range(step.n_rows, dtype=pl.UInt32, eager=True) // shape.ids_per_request + step.first_batch
         for step in steps_of(n_rows, shape)
     ]
-    return pl.concat(parts, rechunk=True).cast(pl.UInt32).alias("batch")
+    skipped = pl.Series([None], dtype=pl.UInt32).new_from_index(0, n_skipped)
+    return pl.concat([*(part.cast(pl.UInt32) for part in parts), skipped], rechunk=True).alias("batch")

@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from pendosync.encoding import encode_records
+from pendosync.frames import n_sent
 from pendosync.shapes import Shape, Step, steps_of
 
 _WINDOW: Final = 20_000
@@ -29,7 +30,7 @@ def build_requests(
     Yields:
         REQUESTS frames; `batch` counts from 0 through all of them.
     """
-    for step in steps_of(changes.height, shape):
+    for step in steps_of(n_sent(changes), shape):
         yield from build_step(changes, shape, step, rows_at_a_time=rows_at_a_time)
 
 
@@ -75,7 +76,7 @@ def _requests(part: pl.DataFrame, batch: pl.Expr, shape: Shape) -> pl.DataFrame:
         )
         .select(
             pl.col("batch"),
-            pl.lit("POST").alias("method"),
+            pl.lit(shape.method).alias("method"),
             pl.lit(shape.path).alias("path"),
             pl.col("ids"),
             pl.col("body"),

@@ -129,7 +129,7 @@ class PlanPreview(Answering):
                 "text": wanted.text,
                 "columns": {name: dict(asked) for name, asked in wanted.columns.items()},
             },
-            "cost": self._cost(grid.n_selected),
+            "cost": self._cost(grid.n_to_send),
         }
 
     def _cost(self, n_ids: int) -> str:
@@ -173,9 +173,6 @@ class PlanPreview(Answering):
         plan = self.plan
         part = plan.changes.slice(at, 1)
         one = part.row(0, named=True)
-        step = next(step for step in steps_of(len(plan), plan.shape) if at < step.first_row + step.n_rows)
-        batch = step.first_batch + (at - step.first_row) // plan.shape.ids_per_request
-        alone = plan.select(ids=[one["id"]])
         return {
             "at": at,
             "id": one["id"],
@@ -186,8 +183,20 @@ class PlanPreview(Answering):
             .head(20)
             .select("field", "rule", "severity", "reason")
             .to_dicts(),
+            **self._request(at, part),
+        }
+
+    def _request(self, at: int, part: pl.DataFrame) -> Answer:
+        """Return the request of one row, or nothing where it is skipped."""
+        plan = self.plan
+        if at >= plan.n_sent:
+            return {"batch": None}
+        step = next(step for step in steps_of(plan.n_sent, plan.shape) if at < step.first_row + step.n_rows)
+        batch = step.first_batch + (at - step.first_row) // plan.shape.ids_per_request
+        alone = plan.select(ids=part["id"])
+        return {
             "batch": [batch + 1, plan.n_requests],
-            "path": plan.shape.path,
+            "path": f"{plan.shape.method} {plan.shape.path}",
             "body": encode_records(part, plan.shape)[0][:_MOST_BODY],
             "curl": build_curl(alone)[0][:_MOST_BODY],
         }
