@@ -49,6 +49,7 @@ from pendosync.rejected import plan_rejected
 from pendosync.remote import check_access, fetch_fields, fetch_values
 from pendosync.retries import Retry
 from pendosync.sandbox import Sandbox, open_sandbox
+from pendosync.segment_messages import SegmentMessages, load_segment_messages
 from pendosync.selections import Selection, about, after, before, changed
 from pendosync.settings import Settings
 from pendosync.shortcuts import plan_table
@@ -94,6 +95,7 @@ __all__ = [
     "Run",
     "Sandbox",
     "SandboxError",
+    "SegmentMessages",
     "Selection",
     "Settings",
     "SettingsError",
@@ -123,6 +125,7 @@ __all__ = [
     "load_events",
     "load_mapping",
     "load_plan",
+    "load_segment_messages",
     "load_table",
     "map_events",
     "map_traits",

@@ -29,7 +29,7 @@ FLOORS = (
     ("suggestions", "casts", "events"),
     ("heads",),
     ("id_checks",),
-    ("values", "columns", "message_checks"),
+    ("values", "columns", "message_checks", "segment_messages"),
     ("checks", "summaries"),
     ("diffs",),
     ("wire", "comparison", "selections"),
