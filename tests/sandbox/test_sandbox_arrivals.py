@@ -207,3 +207,8 @@ def test_track_event_over_the_limits_is_400_or_not_processed(track, sandbox, pro
 def test_track_event_at_the_limits_is_processed(track, sandbox):
     track("POST", "/data/track", event(properties={"a" * 32: "x" * (512 - 32 - 7)}))
     assert sandbox.events()[0]["processed"]
+
+
+def test_half_a_character_in_an_events_properties_is_no_fault_of_ours(track, sandbox):
+    assert track("POST", "/data/track", event(properties={"a": "\ud800"})).status == 200
+    assert sandbox.events()[0]["properties"] == {"a": "\ud800"}
