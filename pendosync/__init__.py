@@ -36,7 +36,7 @@ from pendosync.errors import (
 )
 from pendosync.gates import Canary, Gates
 from pendosync.journal import Journal, open_journal, read_outcomes, read_plan, read_runs
-from pendosync.mapping import Mapping, Trait, load_mapping
+from pendosync.mapping import Mapping, load_mapping
 from pendosync.pacing import Pacing
 from pendosync.planning import plan_changes
 from pendosync.plans import Plan, build_curl, dry_run, load_plan
@@ -48,15 +48,16 @@ from pendosync.rejected import plan_rejected
 from pendosync.remote import check_access, fetch_fields, fetch_values
 from pendosync.retries import Retry
 from pendosync.sandbox import Sandbox, open_sandbox
-from pendosync.selections import Selection, after, before, changed
+from pendosync.selections import Selection, about, after, before, changed
 from pendosync.settings import Settings
 from pendosync.shortcuts import plan_table
 from pendosync.snapshots import read_snapshot
 from pendosync.suggestions import suggest_mapping
 from pendosync.summaries import build_summary
 from pendosync.tables import load_table
+from pendosync.traits import Trait
 from pendosync.undo import plan_undo
-from pendosync.values import check_mapping, map_traits
+from pendosync.values import check_mapping, map_events, map_traits
 from pendosync.verify import verify_run
 from pendosync.workbench import workbench
 
@@ -100,6 +101,7 @@ __all__ = [
     "Target",
     "Trait",
     "UnreachableError",
+    "about",
     "after",
     "attach_run",
     "before",
@@ -120,6 +122,7 @@ __all__ = [
     "load_mapping",
     "load_plan",
     "load_table",
+    "map_events",
     "map_traits",
     "open_client",
     "open_journal",

@@ -30,8 +30,10 @@ def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) ->
         route: `webhook` answers for no row; `metadata` counts them.
         kind: for the reasons' words.
     """
-    if route == "webhook":
-        return _read_acceptance(answer)
+    if route in ("webhook", "track"):
+        return _read_acceptance(
+            answer, "the webhook answers for no row; verify by reading back" if kind != "event" else _NO_WORD
+        )
     try:
         told = answer.json()
     except AnswerError as error:
@@ -39,11 +41,13 @@ def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) ->
     return _read_counts(told, ids, kind, answer)
 
 
-def _read_acceptance(answer: Answer) -> BatchResult:
+_NO_WORD: Final = "Pendo took the event, and does not say whether it processed it"
+
+
+def _read_acceptance(answer: Answer, reason: str) -> BatchResult:
     if answer.body.lstrip().startswith(b"<"):
         error = answer.unreadable("a page", expected="an answer for machines")
         return _doubtful(f"{error} It may or may not be written.", answer.status)
-    reason = "the webhook answers for no row; verify by reading back"
     return BatchResult("accepted", reason, http_status=answer.status)
 
 

@@ -254,6 +254,7 @@ class Client:
         on_try: Callable[[int], None] | None = None,
         on_wait: Callable[[], None] | None = None,
         never_again: Sequence[int] = (),
+        may_repeat: bool = True,
     ) -> Answer:
         """Send one request, again where it may be, and return the answer. For the client's loop only.
 
@@ -268,6 +269,7 @@ class Client:
                 it raises stops the request.
             on_wait: is called before each wait to try again.
             never_again: statuses after which it is not tried again, though they are retryable.
+            may_repeat: whether it may be tried again where an earlier try was perhaps carried out.
 
         Raises:
             SettingsError: the secret that this path needs is not set; nothing was sent.
@@ -288,7 +290,8 @@ class Client:
                 error.in_doubt = in_doubt is not None or _leaves_doubt(error)
                 now, wait_s = self._clock.now(), policy.wait_s(tries, error.retry_after_s)
                 give_up_at = now + policy.total_s if give_up_at is None else give_up_at
-                if not error.retryable or error.status in never_again:
+                is_final = not error.retryable or error.status in never_again
+                if is_final or not (may_repeat or not _leaves_doubt(error)):
                     raise
                 if tries == policy.attempts or now + wait_s > give_up_at:
                     if in_doubt is None or _leaves_doubt(error):

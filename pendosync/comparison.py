@@ -9,7 +9,6 @@ from typing import Final, Literal
 
 import polars as pl
 
-from pendosync.checks import no_problems, row_problems
 from pendosync.errors import FrameError, MappingError
 from pendosync.frames import (
     VALUES,
@@ -21,6 +20,7 @@ from pendosync.frames import (
     raw_of,
     struct_of,
 )
+from pendosync.rules import no_problems, row_problems
 
 CELL: Final = pl.Enum(["before", "after", "other"])
 """What a changed cell holds: the value that was planned on, the one to be pushed, or something else."""
@@ -204,9 +204,11 @@ def rebase_changes(changes: pl.DataFrame, /, held: pl.DataFrame) -> pl.DataFrame
         after[name] = pl.when(was_changed[name]).then(new).otherwise(now)
         raws.append((name, pl.when(was_changed[name]).then(new_raw).otherwise(now_raw)))
     has_raw = any(compared[column].null_count() < compared.height for column in (_RAW, "after_raw"))
-    there = compared.filter(_is_known() | (pl.col("action") == "create")).rechunk()
+    is_skipped = pl.col("action") == "skip"
+    there = compared.filter(_is_known() | is_skipped | (pl.col("action") == "create")).rechunk()
+    action = pl.when(_is_known()).then(pl.lit("update")).otherwise(pl.lit("create"))
     rebased = there.with_columns(
-        action=pl.when(_is_known()).then(pl.lit("update")).otherwise(pl.lit("create")),
+        action=pl.when(is_skipped).then(pl.lit("skip")).otherwise(action),
         changed=struct_of(goes),
         before=struct_of({name: pl.col(f"{_HELD}{name}") for name in fields}),
         after=struct_of(after),

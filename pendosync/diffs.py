@@ -8,10 +8,12 @@ import polars as pl
 
 from pendosync.errors import FrameError, MappingError, listed
 from pendosync.frames import (
+    ACTIONS,
     CHANGE_COLUMNS,
     CHANGES,
     DTYPES,
     VALUES,
+    about_parts,
     change_fields,
     empty_changes,
     ensure_frame,
@@ -20,6 +22,7 @@ from pendosync.frames import (
     raw_of,
     struct_of,
 )
+from pendosync.heads import is_off
 from pendosync.mapping import Mapping
 from pendosync.values import ensure_typed
 
@@ -33,18 +36,22 @@ def diff_values(
     after: pl.DataFrame,
     /,
     *,
-    before: pl.DataFrame,
+    before: pl.DataFrame | None,
     mapping: Mapping,
     against: Literal["pendo", "snapshot"] = "pendo",
 ) -> pl.DataFrame:
     """Return the rows of *after* that differ from *before*.
 
     Never raises for a value, never modifies its arguments. Values compare by Pendo's type. A null of a trait that
-    keeps is no change; of one that clears it is, where Pendo holds a value. Ids only in *before* are left alone.
+    keeps is no change; of one that clears it is, where Pendo holds a value. Ids only in *before* are left alone. Rows
+    whose integrations turn Pendo off get the action `skip` and come last: they are never sent.
+
+    Memberships and events have no before: *before* is None, and each row is to `send`.
 
     Args:
         after: VALUES frame (n rows), ids unique, without blocked cells.
-        before: VALUES frame (m rows), from `fetch_values` or `read_snapshot`; a field that it lacks is null.
+        before: VALUES frame (m rows), from `fetch_values` or `read_snapshot`; a field that it lacks is null. None for
+            memberships and events.
         mapping: gives, per trait, what a null does.
         against: where *before* comes from. Against `pendo`, an id that it lacks gets the action `create`; against a
             `snapshot` of what was last pushed, every id is an `update`, as nothing says what Pendo knows.
@@ -70,6 +77,8 @@ def diff_values(
     if against not in ("pendo", "snapshot"):
         raise MappingError.bad_choice("against", against, ("pendo", "snapshot"))
     fields = field_names(ensure_frame(after, VALUES, "after"))
+    if mapping.is_message or before is None:
+        return _messages(after, before, fields, mapping)
     _ensure_diffable(after, before, fields)
     if not fields:
         return empty_changes({})
@@ -79,7 +88,54 @@ def diff_values(
     is_new = pl.col(_KNOWN).is_null() if against == "pendo" else pl.lit(False)
     marked = joined.with_columns(struct_of(marks).alias(_CHANGED))
     differs = pl.any_horizontal(is_new, *(pl.col(_CHANGED).struct.field(name) for name in fields))
-    return _as_changes(marked.filter(differs), fields, mapping, is_new)
+    return skips_last(_as_changes(marked.filter(differs), fields, mapping, is_new))
+
+
+def skips_last(changes: pl.DataFrame) -> pl.DataFrame:
+    """Return *changes* with those whose integrations turn Pendo off marked `skip`, and all that are skipped at the end."""
+    if "integrations" in about_parts(changes):
+        action = pl.when(is_off()).then(pl.lit("skip")).otherwise(pl.col("action"))
+        changes = changes.with_columns(action.alias("action"))
+    is_skipped = changes["action"] == "skip"
+    return (
+        changes.filter(~is_skipped).vstack(changes.filter(is_skipped)).rechunk()
+        if is_skipped.any()
+        else changes
+    )
+
+
+def _messages(
+    after: pl.DataFrame, before: pl.DataFrame | None, fields: list[str], mapping: Mapping
+) -> pl.DataFrame:
+    """Return CHANGES that send each row: nothing is held that it could be compared with."""
+    if before is not None or not mapping.is_message:
+        told, expected = ("given", "None") if before is not None else ("None", "what Pendo holds")
+        hint = (
+            "before=None" if before is not None else "before=fetch_values(client, mapping, ids=values['id'])"
+        )
+        raise FrameError(
+            f"'before' of a mapping of kind {mapping.kind!r} is {told}. Expected {expected}. Hint: {hint}."
+        )
+    _ensure_diffable(after, after.head(0), fields)
+    nothing = {name: pl.lit(None, dtype=after.schema[name]) for name in fields}
+    goes = {name: pl.lit(True) if mapping.clears(name) else pl.col(name).is_not_null() for name in fields}
+    return skips_last(
+        after.rechunk().select(
+            "row",
+            "id",
+            pl.lit("send").alias("action"),
+            struct_of(goes).alias("changed"),
+            struct_of(nothing).alias("before"),
+            struct_of({name: pl.col(name) for name in fields}).alias("after"),
+            pl.lit(None, dtype=pl.String).alias("before_raw"),
+            pl.lit(None, dtype=pl.String).alias("after_raw"),
+            *_about(after),
+        )
+    )
+
+
+def _about(frame: pl.DataFrame) -> list[str]:
+    return ["about"] if about_parts(frame) else []
 
 
 def _ensure_diffable(after: pl.DataFrame, before: pl.DataFrame, fields: list[str]) -> None:
@@ -145,6 +201,7 @@ def _as_changes(changed: pl.DataFrame, fields: list[str], mapping: Mapping, is_n
         struct_of(after).alias("after"),
         pl.col(_RAW).alias("before_raw"),
         _kept_raw(changed, fields).alias("after_raw"),
+        *_about(changed),
     )
 
 
@@ -186,8 +243,8 @@ def _ensure_rows(changes: pl.DataFrame) -> None:
         wrong["id"] = "holds nulls or repeats"
     if changes["row"].null_count():
         wrong["row"] = "holds nulls"
-    if set(changes["action"].unique()) - {"update", "create"}:
-        wrong["action"] = "holds other than update and create"
+    if set(changes["action"].unique()) - set(ACTIONS):
+        wrong["action"] = f"holds other than {listed(ACTIONS, most=9)}"
     fields = change_fields(changes)
     for name in ("changed", "before"):
         parts = changes.schema[name]

@@ -98,6 +98,11 @@ def altered(folder: Path, why: str) -> PlanError:
     )
 
 
+def _hollow(part: pl.DataFrame) -> list[str]:
+    """Return the structs without parts, which no Parquet file holds."""
+    return [name for name, dtype in part.schema.items() if dtype == pl.Struct({})]
+
+
 def _write(
     folder: Path, manifest: AbstractMapping[str, Any], parts: Iterable[pl.DataFrame], problems: pl.DataFrame
 ) -> None:
@@ -105,7 +110,7 @@ def _write(
     names = []
     for number, part in enumerate(parts):
         names.append(f"part-{number:04}.parquet")
-        part.write_parquet(folder / names[-1])
+        part.drop(_hollow(part)).write_parquet(folder / names[-1])
     problems.write_parquet(folder / "problems.parquet")
     text = json.dumps({**manifest, "parts": names}, indent=1, ensure_ascii=False)
     (folder / "manifest.json").write_text(text, encoding="utf-8")

@@ -25,6 +25,7 @@ from pendosync.runfile import (
     IN_FLIGHT,
     NOT_SENT,
     SENT_AGAIN,
+    SKIPPED,
     RunRecord,
     Wish,
     ask,
@@ -34,7 +35,7 @@ from pendosync.runfile import (
     take_record,
 )
 from pendosync.settings import find_env_file
-from pendosync.wire import batch_numbers
+from pendosync.shapes import batch_numbers
 
 RUNS: Final = pl.Schema(
     {
@@ -330,7 +331,8 @@ def derive_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFram
         lines = db.execute("SELECT row, status, reason FROM exception").fetchall()
     exceptions = pl.DataFrame(lines, schema=_ROW_LINES, orient="row")
     at = pl.int_range(pl.len(), dtype=pl.UInt32)
-    rows = plan.changes.select("id", "action", at.alias("at"), batch_numbers(len(plan), plan.shape))
+    numbers = batch_numbers(plan.n_sent, plan.shape, n_skipped=len(plan) - plan.n_sent)
+    rows = plan.changes.select("id", "action", at.alias("at"), numbers)
     joined = rows.join(batches, on="batch", how="left", maintain_order="left").join(
         exceptions, on="at", how="left", maintain_order="left"
     )
@@ -349,18 +351,22 @@ def _outcome_exprs() -> list[pl.Expr]:
     lost = pl.when(sent).then(pl.lit("unknown")).otherwise(pl.lit("pending"))
     told_status = pl.coalesce("own_status", pl.when(over).then(pl.col("status")), lost)
     creates = (told_status == "updated") & (pl.col("action") == "create")
-    status = pl.when(creates).then(pl.lit("created")).otherwise(told_status)
+    is_skipped = pl.col("action") == "skip"
+    written = pl.when(creates).then(pl.lit("created")).otherwise(told_status)
+    status = pl.when(is_skipped).then(pl.lit("skipped")).otherwise(written)
     again = pl.when(pl.col("resent") > 0).then(pl.lit(SENT_AGAIN))
     of_batch = pl.coalesce(pl.when(pl.col("reason") != "").then(pl.col("reason")), again)
     fallback = pl.when(sent).then(pl.lit(IN_FLIGHT)).otherwise(pl.lit(NOT_SENT))
     reason = (
-        pl.when(pl.col("own_status").is_not_null())
+        pl.when(is_skipped)
+        .then(pl.lit(SKIPPED))
+        .when(pl.col("own_status").is_not_null())
         .then(pl.col("own_reason"))
         .when(over)
         .then(of_batch)
         .otherwise(fallback)
     )
-    is_sent = (sent | pl.col("own_status").is_not_null()) & ~status.is_in(["pending", "refused"])
+    is_sent = (sent | pl.col("own_status").is_not_null()) & ~status.is_in(["pending", "refused", "skipped"])
     return [
         pl.when(is_sent).then(pl.col("batch")).alias("batch"),
         pl.col("id"),

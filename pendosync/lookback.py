@@ -18,7 +18,7 @@ from pendosync.loops import run_beside
 from pendosync.plans import Plan
 from pendosync.remote import SINGLE_READS, fetch_held
 from pendosync.runfile import RunRecord
-from pendosync.wire import Step, steps_of
+from pendosync.shapes import Step, steps_of
 
 _LOOK_EVERY_S: Final = 1.0
 _AT_A_TIME: Final = 20
@@ -60,7 +60,8 @@ class Lookback:
             unsent: the rows that were never sent.
         """
         most = self._plan.gates.recheck or 0
-        if not most or not len(unsent) or self._client.settings.integration_key is None:
+        can_read = self._plan.shape.is_held and self._client.settings.integration_key is not None
+        if not most or not len(unsent) or not can_read:
             return PROBLEMS.to_frame()
         rows = unsent if len(unsent) <= most else unsent.gather_every(-(-len(unsent) // most))
         self._say(f"reading {counted(len(rows), 'id')} again, to see whether anything moved")
@@ -97,7 +98,7 @@ class Lookback:
         return moved
 
     def _batch_of(self, row: int) -> int:
-        step = next(s for s in steps_of(len(self._plan), self._plan.shape) if row < s.first_row + s.n_rows)
+        step = next(s for s in steps_of(self._plan.n_sent, self._plan.shape) if row < s.first_row + s.n_rows)
         return step.first_batch + (row - step.first_row) // self._plan.shape.ids_per_request
 
     def moved_sentence(self, moved: pl.DataFrame) -> str:
@@ -121,7 +122,7 @@ class Lookback:
                 the plan says to stop then.
         """
         canary = self._plan.shape.canary
-        is_last = step.first_row + step.n_rows == len(self._plan)
+        is_last = step.first_row + step.n_rows == self._plan.n_sent
         if canary is None or is_last or step.number in self._record.passed_steps():
             return
         rows = await run_beside(self._written_in, step)

@@ -106,7 +106,8 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
 def _headline(summary: Summary) -> str:
     actions = ", ".join(f"{name} {n:,}" for name, n in summary.actions.items()) or "nothing to change"
     route = "" if summary.route == "metadata" else f" by {summary.route}"
-    return f"Plan: {actions} · {summary.kind}s → {summary.group}{route}, {summary.target}"
+    where = f"{summary.group}{route}" if summary.group else summary.route
+    return f"Plan: {actions} · {summary.kind}s → {where}, {summary.target}"
 
 
 def _recheck(summary: Summary) -> str:

@@ -10,15 +10,15 @@ from typing import Final, Literal
 
 import polars as pl
 
-from pendosync.checks import no_problems, row_problems
-from pendosync.diffs import ensure_changes
+from pendosync.diffs import ensure_changes, skips_last
 from pendosync.errors import MappingError, PlanError
 from pendosync.frames import PROBLEMS, ensure_frame
 from pendosync.gates import Canary, Gates
 from pendosync.mapping import Mapping
 from pendosync.plans import Plan
 from pendosync.regions import Target
-from pendosync.wire import Shape
+from pendosync.rules import no_problems, row_problems
+from pendosync.shapes import Shape
 
 BATCH_SIZE: Final = 500
 """Ids in a bulk write, by default. Source: a public client sends as many; Pendo names no limit (read 2026-11-23)."""
@@ -67,7 +67,12 @@ def plan_changes(
     _ensure_options(create=create, send=send, against=against)
     _ensure_numbers(batch_size=batch_size, planned_at=planned_at)
     known = ensure_frame(problems, PROBLEMS, "problems") if problems is not None else no_problems()
-    changes, known = _without_creates(changes, known, mapping, create)
+    changes, known = _without_creates(skips_last(changes), known, mapping, create)
+    if canary is not None and mapping.is_message:
+        raise PlanError(
+            f"A canary can't go before {mapping.kind}s: each of its steps is read back. Expected visitors or accounts. "
+            f"Hint: leave canary= out, and push plan.select(ids=[…]) of a few first."
+        )
     shape = Shape(
         kind=mapping.kind,
         route=mapping.route,
@@ -79,6 +84,7 @@ def plan_changes(
         nonce=secrets.token_hex(8),
         library=version("pendosync"),
         canary=canary,
+        has_own_ids=mapping.is_message and bool(mapping.id),
     )
     return Plan(
         mapping=mapping,
@@ -109,7 +115,7 @@ def plan_again(
         create: in place of the plan's; `never` turns ids that are to be created into problems.
     """
     creates = create or plan.shape.create
-    changes, problems = _without_creates(changes, problems, plan.mapping, creates)
+    changes, problems = _without_creates(skips_last(changes), problems, plan.mapping, creates)
     fresh = {"nonce": secrets.token_hex(8), "planned_at": datetime.now(UTC)}
     shape = dataclasses.replace(plan.shape, create=creates, **fresh)  # type: ignore[arg-type]
     return dataclasses.replace(plan, shape=shape, changes=changes, problems=problems)
@@ -122,7 +128,9 @@ def _without_creates(
     if create != "never":
         return changes, problems
     unknown = changes.filter(action="create")
-    return changes.filter(action="update"), pl.concat([problems, _not_in_pendo(unknown, mapping)])
+    return changes.filter(pl.col("action") != "create"), pl.concat(
+        [problems, _not_in_pendo(unknown, mapping)]
+    )
 
 
 def _ensure_options(*, create: str, send: str, against: str) -> None:

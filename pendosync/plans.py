@@ -16,33 +16,42 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
-from pendosync.checks import RULES, no_problems
+from pendosync.encoding import encode_before, encode_records
 from pendosync.errors import PlanError, counted, first_line, listed, nearest
 from pendosync.folders import altered, read_folder, write_folder
 from pendosync.frames import (
+    ACTIONS,
     CHANGE_COLUMNS,
     DTYPES,
     PROBLEMS,
     REQUESTS,
+    about_parts,
     change_fields,
     empty_changes,
     ensure_frame,
     is_unicode,
+    n_sent,
     raw_cell,
     raw_of,
     type_of,
 )
 from pendosync.gates import Canary, Facts, Gates, Held, held_by, lifted
 from pendosync.mapping import Mapping
+from pendosync.notes import notes_of
 from pendosync.overview import Summary, plan_html
 from pendosync.regions import MASK, Pace, Target
+from pendosync.rules import RULES, no_problems
 from pendosync.selections import Selection, after, before, changed
+from pendosync.shapes import Shape, steps_of
 from pendosync.summaries import problem_grids
-from pendosync.wire import Shape, build_requests, encode_before, encode_records, steps_of
+from pendosync.wire import build_requests
 
 _FORMAT: Final = 2
 _PART_ROWS: Final = 200_000
 _WINDOW: Final = 20_000
+_VARIABLES: Final = {
+    "integration_key": "PENDO_INTEGRATION_KEY", "app_key": "PENDO_APP_KEY", "track_secret": "PENDO_TRACK_SECRET",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,17 +95,25 @@ class Plan:
     @property
     def kept(self) -> list[str]:
         """The columns that were kept to filter on, in order; they never travel."""
-        return [name for name in self.changes.columns if name not in CHANGE_COLUMNS]
+        own = {*CHANGE_COLUMNS, *(["about"] if about_parts(self.changes) else [])}
+        return [name for name in self.changes.columns if name not in own]
+
+    @cached_property
+    def n_sent(self) -> int:
+        """How many of its ids travel: those to be skipped do not."""
+        return n_sent(self.changes)
 
     @property
     def n_requests(self) -> int:
         """How many requests the plan makes, retries aside."""
-        return sum(step.n_batches for step in steps_of(len(self), self.shape))
+        return sum(step.n_batches for step in steps_of(self.n_sent, self.shape))
 
     @property
     def title(self) -> str:
         """What is pushed where, in a few words."""
-        return f"{counted(len(self), self.shape.kind)} → {self.shape.group}, {self.target}"
+        return (
+            f"{counted(len(self), self.shape.kind)} → {self.shape.group or self.shape.route}, {self.target}"
+        )
 
     @property
     def pace(self) -> Pace:
@@ -150,7 +167,7 @@ class Plan:
     @cached_property
     def summary(self) -> Summary:
         """The plan in numbers: ids per action, changes per field, problems per rule, requests and expected time."""
-        n_recheck = min(self.gates.recheck or 0, len(self))
+        n_recheck = min(self.gates.recheck or 0, self.n_sent) if self.shape.is_held else 0
         fields = {name: pl.col("changed").struct.field(name).sum().alias(name) for name in self.fields}
         changed = self.changes.select(*fields.values()).row(0, named=True) if fields else {}
         return Summary(
@@ -167,7 +184,7 @@ class Plan:
             batch_size=self.shape.ids_per_request,
             max_per_second=self.pace.max_per_second,
             max_at_once=self.pace.max_at_once,
-            expected_s=self.pace.expected_s(self.n_requests, rows=len(self)),
+            expected_s=self.pace.expected_s(self.n_requests, rows=self.n_sent),
             n_recheck=n_recheck,
             recheck_s=self.target.api_pace.expected_s(n_recheck),
             held=tuple(self.held_by),
@@ -288,18 +305,13 @@ class Plan:
         if self.cannot_undo.height:
             yield f"{counted(self.cannot_undo.height, 'value')} can't be put back: see plan.cannot_undo."
         if self.shape.canary:
-            ends = [step.n_rows for step in steps_of(len(self), self.shape)]
+            ends = [step.n_rows for step in steps_of(self.n_sent, self.shape)]
             yield f"Travels in steps of {', '.join(f'{n:,}' for n in ends)} ids, each read back before the next."
         if self.shape.create == "unknown_ids":
             yield "Ids that Pendo does not know are created; Pendo advises against it in nearly all cases."
         if self.shape.group == "agent" and self.shape.route == "metadata":
             yield "Agent fields are set again by the browser agent at the visitor's next page load."
-        if self.shape.route == "webhook":
-            yield (
-                "The webhook answers for no row: outcomes are 'accepted', and values land in group "
-                + self.shape.group
-                + "."
-            )
+        yield from notes_of(self.shape, self.changes)
 
     def __repr__(self) -> str:
         return repr(self.summary)
@@ -368,10 +380,12 @@ def _is_cleared(field: str) -> pl.Expr:
 
 
 def _curl_line(plan: Plan, path: str, body: str) -> str:
-    if plan.shape.route == "webhook":
-        url, key = f"{plan.target.data_url}{path.replace(MASK, '$PENDO_APP_KEY')}", ""
-    else:
-        url, key = f"{plan.target.api_url}{path}", ' -H "x-pendo-integration-key: $PENDO_INTEGRATION_KEY"'
+    if plan.shape.route == "browser":
+        return f"// in the browser's console: {body}"
+    base = plan.target.api_url if plan.shape.host == "api" else plan.target.data_url
+    variable = _VARIABLES[plan.shape.secret]
+    url = f"{base}{path.replace(MASK, f'${variable}')}"
+    key = "" if plan.shape.secret == "app_key" else f' -H "x-pendo-integration-key: ${variable}"'
     return f"curl -X POST \"{url}\"{key} -H 'content-type: application/json' --data-raw {shlex.quote(body)}"
 
 
@@ -379,6 +393,10 @@ def _from_manifest(
     manifest: AbstractMapping[str, Any], changes: pl.DataFrame, problems: pl.DataFrame
 ) -> Plan:
     brick = empty_changes({name: DTYPES[kind] for name, kind in manifest["fields"].items()})
+    hollow = [
+        name for name in brick.columns if name not in changes.columns and brick.schema[name] == pl.Struct({})
+    ]
+    changes = changes.with_columns(pl.lit(None, dtype=pl.Struct({})).alias(name) for name in hollow)
     if changes.select(brick.columns).schema != brick.schema or changes.height != manifest["n_ids"]:
         raise ValueError("the parts do not fit the manifest")
     api_pace, data_pace = (Pace(**manifest[name]) for name in ("api_pace", "data_pace"))
@@ -413,7 +431,7 @@ def _bad_condition(error: Exception, plan: Plan) -> str:
 def _counts(column: pl.Series) -> dict[str, int]:
     counted_rows = column.to_frame("name").group_by("name", maintain_order=True).len()
     by_name: dict[str, int] = dict(counted_rows.iter_rows())
-    order = {name: at for at, name in enumerate(("update", "create", *RULES))}
+    order = {name: at for at, name in enumerate((*ACTIONS, *RULES))}
     return dict(sorted(by_name.items(), key=lambda item: order.get(item[0], 99)))
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal
 
 from pendosync.client import Client
-from pendosync.errors import PlanError
+from pendosync.errors import MappingError, PlanError, counted
+from pendosync.frames import about_of
 from pendosync.journal import Journal, read_plan
+from pendosync.message_checks import OLDEST
 from pendosync.plans import Plan
 from pendosync.pusher import Pusher
 from pendosync.remaining import Remaining, all_of, left_of
@@ -45,19 +49,30 @@ def push(plan: Plan, /, *, client: Client, journal: Journal, show: bool = True) 
     return _start(plan, client, journal, record, all_of(plan), show=show, give_up=record.discard)
 
 
-def resume_push(journal: Journal, run_id: str, /, *, client: Client, show: bool = True) -> Run:
+def resume_push(
+    journal: Journal,
+    run_id: str,
+    /,
+    *,
+    client: Client,
+    resend: Literal["safe", "all"] = "safe",
+    show: bool = True,
+) -> Run:
     """Go on with a run that was killed, interrupted, cancelled or stopped, and return it at once.
 
     Sends what has no outcome yet: ids that are `pending`, and those that are `unknown` once more, which may be sent
-    twice then; their outcome's reason says so. What was written, refused or failed stays as it is. The values of the
+    twice then; their outcome's reason says so. Events that are `unknown` stay so, as they might count twice, unless
+    *resend* is `all`. What was written, refused or failed stays as it is. The values of the
     ids that were never sent are read again first, as in `push`. A run with nothing left is returned as it is.
 
     Args:
         journal: where the run is written.
         run_id: which run.
         client, show: as in `push`.
+        resend: `safe` sends again only what may be repeated; `all` also events of which nobody knows whether they came.
 
     Raises:
+        MappingError: *resend* is none of its choices.
         HeldError: another process pushes this run; the message says which.
         JournalError: no such run, or its file can't be written.
         PlanError: its plan was altered, or made for another target.
@@ -65,11 +80,14 @@ def resume_push(journal: Journal, run_id: str, /, *, client: Client, show: bool 
 
     Example: `resume_push(open_journal(), read_runs(journal)["run_id"][-1], client=client).wait()`.
     """
+    if resend not in ("safe", "all"):
+        raise MappingError.bad_choice("resend", resend, ("safe", "all"))
     plan = read_plan(journal, run_id)
     _ensure_target(plan, client)
     record = journal.take_run(run_id)
     try:
-        remaining = left_of(journal, run_id, plan)
+        may_repeat = plan.shape.may_repeat or resend == "all"
+        remaining = left_of(journal, run_id, plan, unknown=may_repeat)
         if remaining.is_empty:
             record.record_end("done")
     except BaseException:
@@ -132,9 +150,27 @@ def _ensure_pushable(plan: Plan, client: Client) -> None:
             "The plan is empty: nothing would change. Expected at least one change. "
             "Hint: look at plan.problems for what was blocked."
         )
+    if plan.shape.route == "browser":
+        raise PlanError(
+            "A plan of the route 'browser' is shown, never pushed: a visitor's own browser sends it. Expected another route. "
+            "Hint: browser_page(plan, id) shows what that is; Mapping(…, route='webhook') can be pushed."
+        )
     _ensure_target(plan, client)
+    _ensure_young(plan)
     if plan.held_by:
         raise PlanError(f"The plan is held back. {' '.join(plan.held_by)}")
+
+
+def _ensure_young(plan: Plan) -> None:
+    """Raise where events have grown too old since they were checked."""
+    if plan.shape.kind != "event":
+        return
+    n_old = int(plan.changes.select((about_of("at") < datetime.now(UTC) - OLDEST).sum()).item() or 0)
+    if n_old:
+        raise PlanError(
+            f"{counted(n_old, 'event')} of the plan are older than 7 days by now, and Pendo would drop them. Expected younger "
+            f"ones. Hint: plan = plan.select(ps.about('at') > datetime.now(UTC) - timedelta(days=7))."
+        )
 
 
 def _ensure_target(plan: Plan, client: Client) -> None:
@@ -144,4 +180,4 @@ def _ensure_target(plan: Plan, client: Client) -> None:
             f"Hint: plan again with this client, or open_client with the plan's region."
         )
     client.settings.ensure_write()
-    client.settings.secret("integration_key" if plan.shape.route == "metadata" else "app_key")
+    client.settings.secret(plan.shape.secret)

@@ -30,10 +30,11 @@ from pendosync.plans import Plan
 from pendosync.remaining import Remaining
 from pendosync.remote import ensure_write_access
 from pendosync.runfile import BatchResult, RunRecord
+from pendosync.shapes import Step, steps_of
 from pendosync.splitting import RequestSize, ask_in_parts, name_failures
 from pendosync.tally import Tally
 from pendosync.turns import StoppedError, Turns
-from pendosync.wire import Step, build_requests, build_step, steps_of
+from pendosync.wire import build_requests, build_step
 
 _SHOW_EVERY_S: Final = 0.1
 _BEAT_EVERY_S: Final = 2.0
@@ -71,7 +72,7 @@ class Pusher:
         self.error: PendosyncError | None = None
         self.on_move: Callable[[Progress], None] | None = None
         self._client = client
-        self._host: Literal["api", "data"] = "api" if plan.shape.route == "metadata" else "data"
+        self._host: Literal["api", "data"] = plan.shape.host
         self._pace = client.target.pace_of(plan.shape.route)
         self._journal = journal
         self._record = record
@@ -153,7 +154,7 @@ class Pusher:
         ticker = asyncio.create_task(self._tick())
         try:
             await self._prepare()
-            for step in steps_of(len(self.plan), self.plan.shape):
+            for step in steps_of(self.plan.n_sent, self.plan.shape):
                 await self._send_step(step)
                 if not self._is_stopping():
                     await self._lookback.wait_for(step)
@@ -170,7 +171,7 @@ class Pusher:
             self._end()
 
     async def _prepare(self) -> None:
-        if self.plan.shape.route == "metadata":
+        if self.plan.shape.host == "api":
             await ensure_write_access(self._client)
         if self._is_stopping():
             return
@@ -309,7 +310,8 @@ class Pusher:
             is_sent = True
 
         try:
-            while result is None or (result.is_doubtful and n_asked < _BELIEVED):
+            most = _BELIEVED if self.plan.shape.may_repeat else 1
+            while result is None or (result.is_doubtful and n_asked < most):
                 in_doubt = result is not None or self._is_in_doubt(batch)
                 result = await self._ask_once(batch, let_through, in_doubt=in_doubt)
                 n_asked += 1
@@ -342,6 +344,7 @@ class Pusher:
                     on_try=begin,
                     on_wait=turn.wait,
                     never_again=(408,) if len(batch.ids) > 1 else (),
+                    may_repeat=shape.may_repeat,
                 )
         except RemoteError as error:
             result = read_error(error, in_doubt=in_doubt)

@@ -121,7 +121,7 @@ class Target:
 
     def pace_of(self, route: str) -> Pace:
         """Return the pace of the host that a route goes to."""
-        return self.api_pace if route == "metadata" else self.data_pace
+        return self.api_pace if route in ("metadata", "audience") else self.data_pace
 
     def __str__(self) -> str:
         host = self.api_url.split("://", 1)[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import polars as pl
 
@@ -12,9 +13,9 @@ from pendosync.frames import Status
 from pendosync.journal import Journal, derive_outcomes
 from pendosync.plans import Plan
 from pendosync.runfile import SENT_AGAIN, BatchResult
-from pendosync.wire import batch_numbers
+from pendosync.shapes import batch_numbers
 
-_OPEN = ("pending", "unknown")
+_OPEN: Final = ("pending", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +55,41 @@ class Remaining:
 
 def all_of(plan: Plan) -> Remaining:
     """Return what is left of a plan that nobody has begun to push."""
-    return Remaining(pl.int_range(len(plan), dtype=pl.UInt32, eager=True))
+    n_skipped = len(plan) - plan.n_sent
+    rows = pl.int_range(plan.n_sent, dtype=pl.UInt32, eager=True)
+    return Remaining(rows, counts={"skipped": n_skipped} if n_skipped else {})
 
 
-def left_of(journal: Journal, run_id: str, plan: Plan) -> Remaining:
+def left_of(journal: Journal, run_id: str, plan: Plan, *, unknown: bool = True) -> Remaining:
     """Return what a run that ended early has left.
+
+    Args:
+        journal, run_id, plan: which run.
+        unknown: whether rows of which nobody knows whether they were written are left, too: to be sent once more.
 
     Raises:
         JournalError: its file can't be read.
     """
-    status = derive_outcomes(journal, run_id, plan)["status"]
+    told = derive_outcomes(journal, run_id, plan)["status"]
+    n_sent, n_skipped = plan.n_sent, len(plan) - plan.n_sent
+    status = told.head(n_sent)
     rows = pl.DataFrame(
         {
-            "row": pl.int_range(len(plan), dtype=pl.UInt32, eager=True),
-            "batch": batch_numbers(len(plan), plan.shape),
-            "is_open": status.is_in(_OPEN),
+            "row": pl.int_range(n_sent, dtype=pl.UInt32, eager=True),
+            "batch": batch_numbers(n_sent, plan.shape),
+            "is_open": status.is_in(_OPEN if unknown else _OPEN[:1]),
             "status": status,
         }
     )
+    known = dict(rows.filter(~pl.col("is_open"))["status"].value_counts().iter_rows())
     of_batch = rows.group_by("batch").agg(n_open=pl.col("is_open").sum(), n_sorts=pl.col("status").n_unique())
     partial = of_batch.filter((pl.col("n_open") > 0) & (pl.col("n_sorts") > 1))["batch"]
     return Remaining(
         unsent=rows.filter(pl.col("status") == "pending")["row"],
         settled=frozenset(of_batch.filter(pl.col("n_open") == 0)["batch"]),
         partial=_open_ranges(rows.filter(pl.col("batch").is_in(partial.implode()))),
-        in_doubt=frozenset(rows.filter(pl.col("status") == "unknown")["row"]),
-        counts=dict(rows.filter(~pl.col("is_open"))["status"].value_counts().iter_rows()),
+        in_doubt=frozenset(rows.filter(pl.col("is_open") & (pl.col("status") == "unknown"))["row"]),
+        counts={**known, "skipped": n_skipped} if n_skipped else known,
     )
 
 

@@ -23,7 +23,7 @@ from pendosync.errors import (
 )
 from pendosync.frames import (
     FIELDS,
-    KINDS,
+    HELD_KINDS,
     VALUES,
     FieldType,
     Kind,
@@ -199,6 +199,11 @@ def fetch_held(
         PlanError: the plan was made for another target.
         RemoteError: Pendo can't be read.
     """
+    if not plan.shape.is_held:
+        raise PlanError(
+            f"Nothing that Pendo holds can be compared with a plan of {plan.shape.kind}s by {plan.shape.route}. Expected one "
+            f"of visitors' or accounts' fields. Hint: such a plan is made anew from its table."
+        )
     if plan.target != client.target:
         raise PlanError(
             f"The plan was made for {plan.target}, the client reads {client.target}. Expected the same place. "
@@ -273,8 +278,8 @@ def _refusal(where: object) -> str:
 
 
 def _ensure_kind(kind: str) -> None:
-    if kind not in KINDS:
-        raise MappingError.bad_choice("kind", kind, KINDS)
+    if kind not in HELD_KINDS:
+        raise MappingError.bad_choice("kind", kind, HELD_KINDS)
 
 
 def _field_row(kind: str, group: str, key: str, told: dict[str, Any]) -> tuple[Any, ...]:

@@ -66,6 +66,7 @@ _TAKE_S: Final = 1.0
 
 IN_FLIGHT: Final = "it was in flight when the run ended: Pendo may or may not have written it"
 NOT_SENT: Final = "not sent"
+SKIPPED: Final = "its integrations turn Pendo off"
 SENT_AGAIN: Final = (
     "sent twice: it was in flight when the run was interrupted, and was sent again by the resumed one"
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pendosync.errors import PlanError
-from pendosync.frames import is_unicode
+from pendosync.frames import about_of, is_unicode
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -85,6 +85,14 @@ def after(field: str) -> pl.Expr:
 def changed(field: str) -> pl.Expr:
     """Return the expression that tells whether *field* changes, for `Plan.select`."""
     return pl.col("changed").struct.field(_named(field))
+
+
+def about(part: str) -> pl.Expr:
+    """Return the expression of what a row is about, for `Plan.select`: `visitor_id`, `account_id`, `event`, `at`.
+
+    Example: `plan.select(ps.about("event") == "Signed Up")`.
+    """
+    return about_of(_named(part))
 
 
 def _named(field: str) -> str:

@@ -39,8 +39,10 @@ def plan_table(
 ) -> Plan:
     """Return the plan that makes Pendo hold what *table* says: map, check, drop, fetch, diff, plan. Writes nothing.
 
+    Of memberships and events nothing is fetched: each row is to be sent.
+
     Args:
-        table: users or accounts (n rows), lazy or not.
+        table: users, accounts, memberships or events (n rows), lazy or not.
         mapping: which traits become which fields.
         client: where Pendo is read, and where the plan will go.
         before: a snapshot of what was last pushed, from `read_snapshot`, in place of reading Pendo's values.
@@ -54,14 +56,17 @@ def plan_table(
 
     Cost: reads the fields once; the values by one request an id up to 200 ids, by pages of 100,000 above.
     """
+    is_read = not mapping.is_message
     kept = _kept_columns(table, mapping, keep)
     whole = collect_table(table, columns=list(dict.fromkeys([*columns_of(mapping), *kept])))
-    fields = fetch_fields(client, kind=mapping.kind)
+    fields = fetch_fields(client, kind=mapping.kind) if is_read else None
     values = map_traits(whole, mapping)
     problems = check_values(values, mapping=mapping, fields=fields)
     clean = drop_blocked(values, problems)
     against: Literal["pendo", "snapshot"] = "snapshot" if before is not None else "pendo"
-    held = before if before is not None else fetch_values(client, mapping, like=clean, ids=clean["id"])
+    held = before
+    if held is None and is_read:
+        held = fetch_values(client, mapping, like=clean, ids=clean["id"])
     changes = diff_values(clean, before=held, mapping=mapping, against=against)
     return plan_changes(
         _with_kept(changes, whole, kept),
@@ -74,7 +79,7 @@ def plan_table(
         planned_at=planned_at,
         canary=canary,
         gates=gates,
-        n_compared=clean.height,
+        n_compared=clean.height if is_read else None,
         against=against,
     )
 
@@ -85,7 +90,7 @@ def _kept_columns(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, keep: Se
     missing = [name for name in (*columns_of(mapping), *kept) if name not in names]
     if missing:
         raise ColumnNotFoundError.of(list(dict.fromkeys(missing)), names, what="The table")
-    taken = [name for name in kept if name in CHANGE_COLUMNS]
+    taken = [name for name in kept if name in CHANGE_COLUMNS or (name == "about" and mapping.about)]
     if taken:
         raise MappingError(
             f"The columns {listed(taken)} can't be kept: a plan has columns of that name. Expected other names. "

@@ -7,7 +7,6 @@ from typing import Final, Literal
 
 import polars as pl
 
-from pendosync.checks import no_problems, row_problems
 from pendosync.client import Client
 from pendosync.comparison import (
     cell_problems,
@@ -18,12 +17,13 @@ from pendosync.comparison import (
     rebase_changes,
     shown,
 )
-from pendosync.errors import MappingError
-from pendosync.frames import CHANGE_COLUMNS, change_fields, raw_cell, raw_of, struct_of
+from pendosync.errors import MappingError, PlanError
+from pendosync.frames import CHANGE_COLUMNS, about_parts, change_fields, raw_cell, raw_of, struct_of
 from pendosync.journal import Journal, derive_outcomes, may_be_written, read_plan, read_runs
 from pendosync.planning import plan_changes
 from pendosync.plans import Plan
 from pendosync.remote import fetch_held
+from pendosync.rules import no_problems, row_problems
 from pendosync.snapshots import pushed_cells
 
 _UNREAD: Final = (
@@ -81,6 +81,7 @@ def plan_undo(
         if value not in choices:
             raise MappingError.bad_choice(name, value, choices)
     pushed = read_plan(journal, run_id)
+    _ensure_held(pushed)
     touched = _touched(journal, run_id, pushed)
     held = (
         fetch_held(client, pushed, ids=touched["id"])
@@ -108,10 +109,23 @@ def plan_undo(
     return dataclasses.replace(undo, undoes=run_id, notes=() if client is not None else (_UNREAD,))
 
 
+def _ensure_held(pushed: Plan) -> None:
+    if not pushed.shape.is_held:
+        told = {
+            "event": "An event that was sent can't be taken back",
+            "membership": "A group call can't be taken back",
+        }
+        raise PlanError(
+            f"{told.get(pushed.shape.kind, 'This can not be taken back')}: Pendo holds nothing that stood before it. Expected "
+            f"a run of visitors or accounts. Hint: read_runs(journal) lists each run's kind."
+        )
+
+
 def _touched(journal: Journal, run_id: str, pushed: Plan) -> pl.DataFrame:
     """Return the changes that Pendo wrote, or may have written: not those that were missing, refused or never sent."""
     told = derive_outcomes(journal, run_id, pushed).select("status", "http_status")
-    touched = pushed.changes.select(CHANGE_COLUMNS).hstack(told).filter(may_be_written())
+    about = ["about"] if about_parts(pushed.changes) else []
+    touched = pushed.changes.select(*CHANGE_COLUMNS, *about).hstack(told).filter(may_be_written())
     return touched.drop("status", "http_status").rechunk()
 
 
@@ -196,6 +210,7 @@ def _reversed(judged: pl.DataFrame, held: pl.DataFrame, absent: str) -> pl.DataF
         pl.col("before").alias("after"),
         pl.col("after_raw").alias("before_raw"),
         pl.col("before_raw").alias("after_raw"),
+        *(["about"] if about_parts(judged) else []),
     )
     # Pendo may refuse a record with a cell of another type: such records come last, away from the others
     return rebase_changes(back, held).sort(pl.col("after_raw").is_not_null(), maintain_order=True)

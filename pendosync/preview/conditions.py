@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 import polars as pl
 
 from pendosync.errors import PlanError
-from pendosync.frames import DTYPES, change_fields, raw_cell
+from pendosync.frames import ABOUT, DTYPES, about_parts, change_fields, raw_cell
 from pendosync.plans import Plan
-from pendosync.selections import after, before, changed
+from pendosync.selections import about, after, before, changed
 
 ColumnKind = Literal["text", "number", "date", "boolean", "list", "other"]
 CellState = Literal["changed", "new", "other", "cleared", "unchanged"]
@@ -62,17 +62,25 @@ class Column:
 
 
 def columns_of(plan: Plan) -> dict[str, Column]:
-    """Return the columns of a preview of *plan*: the fields, then those that were kept. A field's name wins."""
+    """Return the columns of a preview of *plan*: whom and what rows are about, the fields, then those that were kept.
+
+    A field's name wins.
+    """
     types = dict(plan.changes.schema["after"])  # type: ignore[call-overload]
     fields = {
         name: Column(name, _kind(types[name]), Condition(after(name), f"ps.after({name!r})"), is_field=True)
         for name in change_fields(plan.changes)
     }
-    return fields | {
-        name: Column(name, _kind(plan.changes.schema[name]), Condition(pl.col(name), f"pl.col({name!r})"))
-        for name in plan.kept
+    heads = {
+        name: Column(name, _kind(ABOUT[name]), Condition(about(name), f"ps.about({name!r})"))
+        for name in about_parts(plan.changes)
         if name not in fields
     }
+    return heads | fields | {
+        name: Column(name, _kind(plan.changes.schema[name]), Condition(pl.col(name), f"pl.col({name!r})"))
+        for name in plan.kept
+        if name not in fields and name not in heads
+    }  # fmt: skip
 
 
 def has_action(actions: Sequence[str]) -> Condition:

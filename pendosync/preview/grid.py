@@ -108,6 +108,11 @@ class Grid:
         return int(self._mask.sum() or 0)
 
     @property
+    def n_to_send(self) -> int:
+        """How many of the selected ids travel: those to be skipped do not."""
+        return int(self._mask.head(self.plan.n_sent).sum() or 0)
+
+    @property
     def n_selected_here(self) -> int:
         """How many of the rows shown are selected."""
         if self._shown is None:
@@ -297,7 +302,8 @@ class Grid:
     def _cells(self, part: pl.DataFrame, name: str, most: int = _MOST_TEXT) -> list[list[str | None]]:
         column = self.columns[name]
         if not column.is_field:
-            return [["", _shown(one, most)] for one in part[name].to_list()]
+            told = part.select(column.value.expr.alias("cell"))["cell"]
+            return [["", _shown(one, most)] for one in told.to_list()]
         sides = [_side(part, name, side, most) for side in ("after", "before")]
         moves = part["changed"].struct.field(name).to_list()
         return [_cell(moved, after, before) for moved, after, before in zip(moves, *sides, strict=True)]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from pendosync.checks import RULES
+from pendosync.encoding import encode_records
 from pendosync.errors import counted
 from pendosync.plans import Plan, build_curl
 from pendosync.preview.conditions import Column
@@ -15,8 +15,9 @@ from pendosync.preview.grid import Filter, Grid
 from pendosync.preview.pictures import choices_of, picture_of
 from pendosync.preview.view import Answer, Answering, View, read_module, read_style
 from pendosync.reports import duration
+from pendosync.rules import RULES
 from pendosync.selections import Selection
-from pendosync.wire import encode_records, steps_of
+from pendosync.shapes import steps_of
 
 _MOST_ROWS: Final = 200
 _MOST_COLUMNS: Final = 40
@@ -128,7 +129,7 @@ class PlanPreview(Answering):
                 "text": wanted.text,
                 "columns": {name: dict(asked) for name, asked in wanted.columns.items()},
             },
-            "cost": self._cost(grid.n_selected),
+            "cost": self._cost(grid.n_to_send),
         }
 
     def _cost(self, n_ids: int) -> str:
@@ -172,9 +173,6 @@ class PlanPreview(Answering):
         plan = self.plan
         part = plan.changes.slice(at, 1)
         one = part.row(0, named=True)
-        step = next(step for step in steps_of(len(plan), plan.shape) if at < step.first_row + step.n_rows)
-        batch = step.first_batch + (at - step.first_row) // plan.shape.ids_per_request
-        alone = plan.select(ids=[one["id"]])
         return {
             "at": at,
             "id": one["id"],
@@ -185,8 +183,20 @@ class PlanPreview(Answering):
             .head(20)
             .select("field", "rule", "severity", "reason")
             .to_dicts(),
+            **self._request(at, part),
+        }
+
+    def _request(self, at: int, part: pl.DataFrame) -> Answer:
+        """Return the request of one row, or nothing where it is skipped."""
+        plan = self.plan
+        if at >= plan.n_sent:
+            return {"batch": None}
+        step = next(step for step in steps_of(plan.n_sent, plan.shape) if at < step.first_row + step.n_rows)
+        batch = step.first_batch + (at - step.first_row) // plan.shape.ids_per_request
+        alone = plan.select(ids=part["id"])
+        return {
             "batch": [batch + 1, plan.n_requests],
-            "path": plan.shape.path,
+            "path": f"{plan.shape.method} {plan.shape.path}",
             "body": encode_records(part, plan.shape)[0][:_MOST_BODY],
             "curl": build_curl(alone)[0][:_MOST_BODY],
         }

@@ -47,9 +47,6 @@ export function rowPanel(row, close) {
     mark === "n" ? h("span", { class: "pp-mark" }, "new ") : null,
     mark === "c" || mark === "x" ? [h("s", {}, value(before)), " → "] : null,
     mark === "x" ? h("i", {}, "cleared") : after === null ? h("i", { class: "ps-muted" }, "nothing") : value(after))];
-  const request = `POST ${row.path}\n${visible(row.body)}`;
-  const copyCurl = button("Copy as curl", (event) => copy(row.curl, event.currentTarget));
-  const copyBody = button("Copy body", (event) => copy(row.body, event.currentTarget));
   return [
     h("div", { class: "pp-panel-head" }, h("h3", { class: "ps-mono" }, value(row.id)), button("✕", close, { "aria-label": "Close the row", class: "pp-close" })),
     h("div", { class: "ps-muted" }, `${row.action}${row.row === null ? "" : ` · row ${count(row.row)} of the table`}`),
@@ -57,9 +54,17 @@ export function rowPanel(row, close) {
       problem.severity === "warn" ? "△ " : "✕ ", problem.field ? [value(problem.field), ": "] : null, visible(problem.reason))),
     h("dl", {}, moved.map(line)),
     still.length ? h("details", {}, h("summary", {}, count(still.length, "unchanged value")), h("dl", { class: "ps-muted" }, still.map(line))) : null,
+    ...(row.batch ? requestOf(row) : [h("h4", {}, "Never sent: its integrations turn Pendo off")]),
+  ].filter(Boolean);
+}
+
+function requestOf(row) {
+  const copyCurl = button("Copy as curl", (event) => copy(row.curl, event.currentTarget));
+  const copyBody = button("Copy body", (event) => copy(row.body, event.currentTarget));
+  return [
     h("h4", {}, `Travels in request ${count(row.batch[0])} of ${count(row.batch[1])}`),
-    h("pre", { class: "ps-code", tabIndex: 0, "aria-label": "The request, with this row's record" }, request),
+    h("pre", { class: "ps-code", tabIndex: 0, "aria-label": "The request, with this row's record" }, `${row.path}\n${visible(row.body)}`),
     h("div", { class: "pp-doing" }, copyBody, copyCurl),
     h("details", {}, h("summary", {}, "curl, the key left out"), h("pre", { class: "ps-code", tabIndex: 0 }, visible(row.curl))),
-  ].filter(Boolean);
+  ];
 }

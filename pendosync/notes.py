@@ -1,0 +1,48 @@
+"""What is to be known of a plan by the way it travels, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from pendosync.errors import counted
+from pendosync.frames import about_of, about_parts
+from pendosync.shapes import Shape
+
+
+def notes_of(shape: Shape, changes: pl.DataFrame) -> Iterator[str]:
+    """Yield the sentences that the route and kind of a plan ask for.
+
+    Source: Segment's public docs on Pendo, and Pendo's help pages on track events, read 2026-11-26.
+    """
+    n_skipped = int((changes["action"] == "skip").sum())
+    if n_skipped:
+        yield f"{counted(n_skipped, 'row')} turn Pendo off by their integrations: they are never sent, and end as 'skipped'."
+    if shape.route == "browser":
+        yield "Shown, never pushed: this is what a visitor's browser would do; browser_page(plan, id) shows it."
+        return
+    if shape.kind == "event" and shape.route == "webhook":
+        yield (
+            "Track events by the webhook need a setting that Pendo turns on for a subscription: ask Pendo's support "
+            "whether it is on, as without it they are accepted and dropped."
+        )
+    if shape.kind == "event":
+        yield (
+            f"{'The webhook' if shape.route == 'webhook' else 'Pendo'} answers for no event: outcomes are 'accepted'. "
+            f"An event that got no answer is not sent again by itself, as it might count twice, and none can be taken back."
+        )
+    elif shape.route == "webhook":
+        lands = f", and values land in group {shape.group}" if shape.group else ""
+        yield f"The webhook answers for no row: outcomes are 'accepted'{lands}."
+    if shape.kind == "visitor" and _names("account_id", changes):
+        yield (
+            "These visitors name accounts, and this plan ties none: Pendo uses account metadata only of visitors who belong "
+            "to an account by a group call. Plan a mapping of kind 'membership' of the same table too."
+        )
+    if _names("parent_account", changes):
+        yield "Parent accounts are a feature that Pendo turns on for a subscription; elsewhere they are dropped."
+
+
+def _names(part: str, changes: pl.DataFrame) -> bool:
+    return part in about_parts(changes) and bool(changes.select(about_of(part).is_not_null().any()).item())
