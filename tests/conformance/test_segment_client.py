@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tools import ask, tool
+from tools import ask, events_in, tool
 
 import pendosync as ps
 from pendosync.sandbox.keys import KEYS
@@ -101,65 +101,93 @@ def held(sandbox: ps.Sandbox) -> dict[str, Any]:
     }
 
 
-def test_the_clients_identify_and_our_push_leave_the_same_visitors(sandbox, client, journal, segment) -> None:
+def webhook(kind: str, *, traits: dict[str, str] | None = None, **columns: str) -> ps.Mapping:
+    each = [ps.Trait(name, type=type_) for name, type_ in (traits or {}).items()]
+    return ps.Mapping(kind, traits=each, route="webhook", **columns)
+
+
+@pytest.fixture
+def push(client: ps.Client, journal: ps.Journal) -> Any:
+    """Push all rows of a table by our own."""
+
+    def push(rows: list[dict[str, Any]], mapping: ps.Mapping) -> None:
+        plan = ps.plan_table(pl.DataFrame(rows), mapping, client=client, create="unknown_ids")
+        outcomes = ps.push(plan, client=client, journal=journal).wait()
+        assert outcomes["status"].to_list() == ["accepted"] * len(rows)
+
+    return push
+
+
+def test_the_clients_identify_and_our_push_leave_the_same(sandbox, segment, push) -> None:
     for row in USERS:
         segment.identify(row["id"], traits_of(row))
     by_segment = held(sandbox)
     sandbox.reset()
-    mapping = ps.Mapping(
-        "visitor", "id", [ps.Trait(name, type=type_) for name, type_ in TYPES.items()], route="webhook"
-    )
-    plan = ps.plan_table(pl.DataFrame(USERS), mapping, client=client, create="unknown_ids")
-    outcomes = ps.push(plan, client=client, journal=journal).wait()
-    assert outcomes["status"].to_list() == ["accepted", "accepted"]
+    push(USERS, webhook("visitor", id="id", traits=TYPES))
     assert held(sandbox) == by_segment
     assert by_segment["visitor"]["new"] == {"segmentio": traits_of(USERS[1])}
 
 
-def by_hand(sandbox: ps.Sandbox, *messages: dict[str, Any]) -> None:
-    for message in messages:
-        assert ask(sandbox, "POST", WEBHOOK, message)[0] == 200
-
-
-def test_the_clients_group_leaves_what_a_plain_message_leaves(sandbox, segment) -> None:
-    traits = {"plan": "pro", "seats": 50, "parentAccount": {"id": "holding", "tier": "gold"}}
-    segment.group("u-0001", "hooli", traits)
-    segment.group("u-0002", "fresh", {})
+def test_the_clients_group_and_our_push_of_accounts_leave_the_same(sandbox, segment, push) -> None:
+    rows = [
+        {
+            "id": "hooli",
+            "user": "u-0001",
+            "plan": "pro",
+            "seats": 50,
+            "parent": {"id": "holding", "tier": "gold"},
+        },
+        {"id": "fresh", "user": "u-0002", "plan": "free", "seats": None, "parent": None},
+    ]
+    segment.group("u-0001", "hooli", {"plan": "pro", "seats": 50, "parentAccount": rows[0]["parent"]})
+    segment.group("u-0002", "fresh", {"plan": "free"})
     by_segment = held(sandbox)
     sandbox.reset()
-    by_hand(
-        sandbox,
-        {"type": "group", "userId": "u-0001", "groupId": "hooli", "traits": traits},
-        {"type": "group", "userId": "u-0002", "groupId": "fresh"},
-    )
+    columns = {"id": "id", "visitor_id": "user", "parent_account": "parent"}
+    push(rows, webhook("account", traits={"plan": "text", "seats": "integer"}, **columns))
     assert held(sandbox) == by_segment
     assert by_segment["account"]["hooli"]["segmentio"] == {"plan": "pro", "seats": 50}
     assert by_segment["account"]["hooli"]["auto"]["parentaccountid"] == "holding"
     assert by_segment["visitor"]["u-0002"]["auto"]["accountid"] == "fresh"
 
 
-@pytest.mark.parametrize("is_on", [False, True])
-def test_the_clients_track_leaves_what_a_plain_message_leaves(sandbox, segment, is_on: bool) -> None:
-    sandbox.switch(track_events_enabled=is_on)
-    properties = {"groupId": "acme", "plan": "pro", "seats": 5}
-    segment.track("u-0001", "Signed", properties, timestamp=AT)
-    by_segment, (event,) = held(sandbox), sandbox.events()
+def test_the_clients_group_and_our_push_of_memberships_leave_the_same(sandbox, segment, push) -> None:
+    rows = [{"user": "u-0001", "account": "hooli"}, {"user": "u-0002", "account": "hooli"}]
+    for row in rows:
+        segment.group(row["user"], row["account"])
+    by_segment = held(sandbox)
     sandbox.reset()
-    sandbox.switch(track_events_enabled=is_on)
-    by_hand(
-        sandbox,
-        {
-            "type": "track",
-            "userId": "u-0001",
-            "event": "Signed",
-            "properties": properties,
-            "timestamp": AT.isoformat(),
-        },
-    )
+    push(rows, webhook("membership", visitor_id="user", account_id="account"))
     assert held(sandbox) == by_segment
-    assert event["processed"] is is_on
-    assert datetime.fromisoformat(event["timestamp"]) == AT
-    assert (event["visitorId"], event["accountId"], event["properties"]) == ("u-0001", "acme", properties)
+    assert {by_segment["visitor"][row["user"]]["auto"]["accountid"] for row in rows} == {"hooli"}
+
+
+def test_the_clients_track_and_our_push_of_events_leave_the_same(sandbox, segment, push) -> None:
+    rows = [
+        {"user": "u-0001", "account": "acme", "name": "Signed", "at": AT, "plan": "pro", "seats": 5},
+        {
+            "user": "u-0002",
+            "account": None,
+            "name": "Left",
+            "at": AT + timedelta(hours=1),
+            "plan": None,
+            "seats": 0,
+        },
+    ]
+    sandbox.switch(track_events_enabled=True)
+    segment.track("u-0001", "Signed", {"plan": "pro", "seats": 5, "groupId": "acme"}, timestamp=AT)
+    segment.track("u-0002", "Left", {"seats": 0}, timestamp=AT + timedelta(hours=1))
+    by_segment, seen = held(sandbox), events_in(sandbox)
+    sandbox.reset()
+    sandbox.switch(track_events_enabled=True)
+    columns = {"visitor_id": "user", "account_id": "account", "event": "name", "at": "at"}
+    push(rows, webhook("event", traits={"plan": "text", "seats": "integer"}, **columns))
+    assert held(sandbox) == by_segment
+    assert events_in(sandbox) == seen
+    assert [(row["visitorId"], row["accountId"], row["firstTime"]) for row in seen] == [
+        ("u-0001", "acme", int(AT.timestamp() * 1000)),
+        ("u-0002", None, int(AT.timestamp() * 1000) + 3_600_000),
+    ]
 
 
 def test_each_of_the_clients_messages_is_one_request_without_a_complaint(

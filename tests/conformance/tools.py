@@ -47,3 +47,13 @@ def ask(sandbox: ps.Sandbox, method: str, path: str, body: Any = None) -> tuple[
         connection.request(method, f"/us{path}", json.dumps(body), {"x-pendo-integration-key": key})
         reply = connection.getresponse()
         return reply.status, reply.read().decode()
+
+
+def events_in(sandbox: ps.Sandbox) -> list[dict[str, Any]]:
+    """Return the events that the pipeline shows, by their visitors."""
+    source = {"trackEvents": None, "timeSeries": {"period": "hourRange", "first": "now()", "count": -72}}
+    steps = [{"source": source}, {"sort": ["visitorId"]}]
+    asked = {"response": {"mimeType": "application/json"}, "request": {"pipeline": steps}}
+    status, text = ask(sandbox, "POST", "/api/v1/aggregation", asked)
+    assert status == 200, text
+    return json.loads(text)["results"]
