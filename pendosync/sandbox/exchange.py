@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn
 from urllib.parse import parse_qsl, unquote
 
 from pendosync.regions import MASK
@@ -14,6 +14,8 @@ Point = Literal["start", "headers", "mid_body"]
 """Where on its way an answer can be stopped: before the first byte, after the headers, half-way through the body."""
 
 Encoding = Literal["gzip", "deflate", "chunked"]
+
+_SPARE_DEPTH: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +104,18 @@ class Request:
     def json(self) -> Any:
         """Return the body's content.
 
+        It is read within a few lists more: what is taken is not nested so deep that an answer which holds it, deeper
+        yet, could not be written.
+
         Raises:
-            Refusal: 400, it is not strict JSON in UTF-8.
+            Refusal: 400, it is not strict JSON in UTF-8, or nested too deep.
         """
         try:
-            return json.loads(self.body.decode("utf-8"), parse_constant=_refuse_constant)
+            text = f"{'[' * _SPARE_DEPTH}{self.body.decode('utf-8')}{']' * _SPARE_DEPTH}"
+            content = json.loads(text, parse_constant=_refuse_constant)
+            for _ in range(_SPARE_DEPTH):
+                (content,) = content
+            return content
         except (ValueError, RecursionError):
             raise Refusal(400, "the body is not JSON") from None
 
