@@ -144,6 +144,7 @@ class Sandbox:
             track_secret=keys.track_secret,
             api_url=url,
             data_url=url,
+            agent_url=url,
             api_pace=api_pace,
             data_pace=data_pace,
             access="write",
