@@ -323,7 +323,10 @@ def test_settings_show_which_keys_are_set_and_never_one_of_their_characters() ->
 def test_settings_show_what_a_browser_tells_on_load() -> None:
     assert "visitor with traits, account<" in Settings()._repr_html_()
     late = Settings(user_traits_on_load=False, group_on_load=False, account_trait="company")._repr_html_()
-    assert "visitor&#x27;s id, traits after it, account after it, account&#x27;s id from trait &#x27;company&#x27;" in late
+    assert (
+        "visitor&#x27;s id, traits after it, account after it, account&#x27;s id from trait &#x27;company&#x27;"
+        in late
+    )
 
 
 def test_settings_show_what_a_missing_key_is_for_and_where_it_is_found() -> None:

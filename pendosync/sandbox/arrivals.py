@@ -47,7 +47,7 @@ def receive_event(call: Call) -> Answer:
         text_at(event, "accountId")
     too_old = event["timestamp"] < time.time() * 1000 - _OLDEST_MS
     why = "older than 7 days" if too_old else None
-    _record_event(call, "track", event, why=_wrong_properties(call, event.get("properties")) or why)
+    record_event(call, "track", event, why=_wrong_properties(call, event.get("properties")) or why)
     return Answer(200)
 
 
@@ -103,7 +103,7 @@ def _track(call: Call, message: dict[str, Any]) -> None:
     account = properties.get("groupId") if type(properties) is dict else None
     visitor = message.get("userId") or message.get("anonymousId")
     why = None if call.switches.track_events_enabled else "track events are not turned on"
-    _record_event(call, "webhook", {**message, "visitorId": visitor, "accountId": account}, why=why)
+    record_event(call, "webhook", {**message, "visitorId": visitor, "accountId": account}, why=why)
 
 
 _RECEIVERS: Final = {"identify": _identify, "group": _group, "track": _track}
@@ -119,17 +119,17 @@ def _hold_traits(call: Call, kind: str, sent_id: str, traits: dict[str, Any]) ->
     values = {}
     for name, value in traits.items():
         key = folded(name) if call.switches.fold_webhook_keys else name
-        values[key] = _arrived(call, kind, group, key, value)
+        values[key] = arrived(call, kind, group, key, value)
     call.store.write(kind, id_, group, values, lag_s=call.lag_s())
 
 
-def _arrived(call: Call, kind: str, group: str, key: str, value: Any) -> Any:
+def arrived(call: Call, kind: str, group: str, key: str, value: Any) -> Any:
     """Return the value to hold, and declare or widen its field."""
     if value is None:
         return CLEAR if call.switches.null_in_writes == "clears" else KEEP
     if value == "" and call.switches.empty_text == "clears":
         return CLEAR
-    type_ = _type_of(call, value)
+    type_ = _type_of(call, group, value)
     if type_ is None:
         call.notes.append(f"trait {key!r} is dropped")
         return KEEP
@@ -149,10 +149,10 @@ def _as_held(field: Field, value: Any) -> Any:
         return value
 
 
-def _type_of(call: Call, value: Any) -> str | None:
+def _type_of(call: Call, group: str, value: Any) -> str | None:
     """Return the type of a new field that first holds *value*; None where the value is dropped."""
     if type(value) is list and all(type(one) is str for one in value):
-        return "list" if call.switches.lists_outside_agent == "accepted" else None
+        return "list" if group == "agent" or call.switches.lists_outside_agent == "accepted" else None
     if type(value) is float and not isfinite(value):
         return None
     if type(value) in (list, dict):
@@ -168,17 +168,23 @@ def _wrong_properties(call: Call, properties: Any) -> str | None:
         return None
     if type(properties) is not dict:
         raise Refusal(400, "properties is not an object")
-    wrong = None
-    if len(json.dumps(properties, ensure_ascii=False, separators=(",", ":")).encode()) > _MOST_PROPERTY_BYTES:
-        wrong = "properties over 512 bytes"
-    elif not all(_PROPERTY_NAME.fullmatch(name) for name in properties):
-        wrong = "a property's name is not legal"
+    wrong = over_limits(properties)
     if wrong and call.switches.track_over_limits == "refused":
         raise Refusal(400, wrong)
     return wrong
 
 
-def _record_event(call: Call, route: str, event: dict[str, Any], *, why: str | None) -> None:
+def over_limits(properties: dict[str, Any]) -> str | None:
+    """Return in which way an event's properties are more than Pendo takes, or None."""
+    if len(json.dumps(properties, ensure_ascii=False, separators=(",", ":")).encode()) > _MOST_PROPERTY_BYTES:
+        return "properties over 512 bytes"
+    if not all(_PROPERTY_NAME.fullmatch(name) for name in properties):
+        return "a property's name is not legal"
+    return None
+
+
+def record_event(call: Call, route: str, event: dict[str, Any], *, why: str | None) -> None:
+    """Keep an event; *why* it is not processed, or None."""
     taken = ("event", "visitorId", "accountId", "timestamp", "properties", "messageId")
     kept = {key: event.get(key) for key in taken}
     call.store.record_event(
