@@ -7,8 +7,10 @@ import json
 import pickle
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
+from enum import StrEnum
 from html import unescape
 from html.parser import HTMLParser
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -337,7 +339,7 @@ def test_the_page_shows_each_call_in_order() -> None:
         ("pendo.initialize", "as the page loads"),
         ("pendo.identify", "the visitor"),
         ("pendo.identify", "the account"),
-        ("pendo.track", "an event"),
+        ("pendo.track", "<b><bdi>Signed</bdi></b>"),
     ]
     assert repr(page) == "BrowserPage(4 calls)"
     for words in ("Parent account", "holding", "Signed", "seats", "Nothing is sent from here"):
@@ -366,6 +368,22 @@ def test_a_notebook_shows_the_page_in_a_frame_that_may_nothing(tmp_path: Path) -
         page.write(tmp_path)
 
 
+class Plan(StrEnum):
+    PRO = "pro"
+
+
+def test_texts_and_numbers_of_a_type_of_their_own_are_shown_as_such() -> None:
+    calls = browser_calls(SETTINGS, {"id": "u", "plan": Plan.PRO, "http": HTTPStatus.OK})
+    assert shown(build_page(calls, title="u")) == [[{"visitor": {"id": "u", "plan": "pro", "http": 200}}]]
+
+
+def test_what_is_empty_is_said() -> None:
+    page = build_page(
+        browser_calls(SETTINGS, {"id": "u", "note": "", "tags": []}, events=[("Left", {})]), title="u"
+    )
+    assert all(f">{words}<" in page.html for words in ("empty text", "empty list", "No properties."))
+
+
 def test_a_page_without_calls_and_one_of_very_many_say_so() -> None:
     assert "No calls." in build_page([], title="u-1").html
     page = build_page([Call("track", ("Signed", {}))] * 1203, title="u-1")
@@ -374,8 +392,10 @@ def test_a_page_without_calls_and_one_of_very_many_say_so() -> None:
 
 
 def test_long_values_are_cut() -> None:
-    page = build_page(browser_calls(SETTINGS, {"id": "u", "note": "x" * 1_000_000}), title="u" * 5000)
+    visitor = {"id": "u", "note": "x" * 1_000_000, "tags": [f"tag {n}" for n in range(60)]}
+    page = build_page(browser_calls(SETTINGS, visitor), title="u" * 5000)
     assert "(1,000,000 characters)" in page.html
+    assert "<bdi>tag 49</bdi> · 10 more" in page.html
     assert len(page.html) < 40_000
 
 

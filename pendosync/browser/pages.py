@@ -17,10 +17,12 @@ from pendosync.errors import PlanError, counted
 from pendosync.reports import cut_text, visible
 
 _LONGEST: Final = 400
+_LONGEST_NAME: Final = 160
+_MOST_OF_A_LIST: Final = 50
 _LONGEST_JSON: Final = 20_000
 _MOST_CALLS: Final = 200
 _NAMES: Final = {"visitor": "Visitor", "account": "Account", "parentAccount": "Parent account"}
-_KINDS: Final = {str: "text", bool: "true or false", int: "number", float: "number", list: "list"}
+_KINDS: Final = ((str, "text"), (bool, "boolean"), (int | float, "number"), (list, "list"))
 _FRAME: Final = (
     "width:100%;max-width:860px;border:1px solid rgba(128,128,128,.4);border-radius:4px;resize:vertical"
 )
@@ -77,10 +79,9 @@ def build_page(calls: Sequence[Call], *, title: str) -> BrowserPage:
     cards = [_card(number, call) for number, call in enumerate(islice(calls, _MOST_CALLS), start=1)]
     left = len(calls) - len(cards)
     more = f"<p class='none'>and {counted(left, 'more call')}</p>" if left else ""
-    told = (
-        f"{counted(len(calls), 'call')}, in this order. Nothing is sent from here." if calls else "No calls."
-    )
-    name = _text(title)
+    order = ", in this order" if len(calls) > 1 else ""
+    told = f"{counted(len(calls), 'call')}{order}. Nothing is sent from here." if calls else "No calls."
+    name = _text(title, _LONGEST_NAME)
     html = (
         "<!doctype html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
         "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
@@ -92,7 +93,7 @@ def build_page(calls: Sequence[Call], *, title: str) -> BrowserPage:
 
 
 def _card(number: int, call: Call) -> str:
-    tables = "".join(_tables(call)) or "<p class='none'>No traits.</p>"
+    tables = "".join(_tables(call)) or "<p class='none'>No properties.</p>"
     return (
         f"<li class='call'><header><span class='number'>{number}</span><h2>pendo.{_text(call.method)}</h2>"
         f"<span class='when'>{_when(call)}</span></header>{tables}"
@@ -101,9 +102,11 @@ def _card(number: int, call: Call) -> str:
 
 
 def _when(call: Call) -> str:
-    """Return what makes a browser call it."""
-    if call.method != "identify":
-        return {"initialize": "as the page loads", "track": "an event"}[call.method]
+    """Return what makes a browser call it, or what happened."""
+    if call.method == "initialize":
+        return "as the page loads"
+    if call.method == "track":
+        return f"<b><bdi>{_text(call.arguments[0], _LONGEST_NAME)}</bdi></b>"
     options = call.arguments[0]
     tells_account = "account" in options and len(options["visitor"]) == 1
     return "the account" if tells_account else "the visitor"
@@ -111,14 +114,10 @@ def _when(call: Call) -> str:
 
 def _tables(call: Call) -> Iterator[str]:
     """Yield a table of each group of traits in *call*."""
-    if call.method == "track":
-        name, properties = call.arguments
-        yield _table("Event", {"event": name})
-        if properties:
-            yield _table("Properties", properties)
-        return
-    for part, traits in call.arguments[0].items():
-        yield _table(_NAMES.get(part, part), traits)
+    if call.method != "track":
+        yield from (_table(_NAMES[part], traits) for part, traits in call.arguments[0].items())
+    elif call.arguments[1]:
+        yield _table("Properties", call.arguments[1])
 
 
 def _table(name: str, traits: dict[str, Any]) -> str:
@@ -133,20 +132,32 @@ def _row(name: str, value: Any) -> str:
     mark = " class='id'" if name == "id" else ""
     return (
         f"<tr{mark}><th scope='row'><bdi>{_text(name)}</bdi></th><td>{_value(value)}</td>"
-        f"<td class='kind'>{_KINDS[type(value)]}</td></tr>"
+        f"<td class='kind'>{_kind(value)}</td></tr>"
     )
 
 
+def _kind(value: Any) -> str:
+    return next(name for type_, name in _KINDS if isinstance(value, type_))
+
+
 def _value(value: Any) -> str:
+    """Return a value as it is read; a list's texts stand apart, whichever way each of them is read."""
     if isinstance(value, list):
-        return ", ".join(f"<bdi>{_text(one)}</bdi>" for one in value) or "—"
-    return f"<bdi>{_text(value if isinstance(value, str) else json.dumps(value))}</bdi>"
+        left = len(value) - _MOST_OF_A_LIST
+        texts = [f"<bdi>{_text(one)}</bdi>" for one in value[:_MOST_OF_A_LIST]]
+        return " · ".join([*texts, *([f"{left:,} more"] if left > 0 else [])]) or _nothing("empty list")
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"<bdi>{_text(text)}</bdi>" if text else _nothing("empty text")
 
 
-def _text(text: str) -> str:
+def _nothing(word: str) -> str:
+    return f"<i class='when'>{word}</i>"
+
+
+def _text(text: str, most: int = _LONGEST) -> str:
     """Return *text* for HTML, cut, with all that can't be seen written out."""
-    told = escape(visible(cut_text(text, _LONGEST)))
-    return told if len(text) <= _LONGEST else f"{told} ({len(text):,} characters)"
+    told = escape(visible(cut_text(text, most)))
+    return told if len(text) <= most else f"{told} ({len(text):,} characters)"
 
 
 def _json_text(call: Call) -> str:

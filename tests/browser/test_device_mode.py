@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from blank import poll, serious_faults
-from lab import HOST, watch_page
+from lab import HOST, Lab, watch_page
 from playwright.sync_api import Browser, Page
 
 import pendosync as ps
@@ -292,3 +292,25 @@ def test_a_notebooks_frame_shows_the_page_and_runs_nothing(page: Page) -> None:
     assert frame.locator("h2").all_inner_texts() == ["pendo.initialize"]
     assert frame.locator("caption").all_inner_texts() == ["Visitor", "Account", "Parent account"]
     assert page.frames[1].evaluate("origin") == "null"
+
+
+SHOW = """
+import pendosync as ps, polars as pl
+mapping = ps.Mapping("visitor", "id", ["plan"])
+values = ps.map_traits(pl.DataFrame({"id": ["u-1"], "plan": ["<script>window.ran = 1</script>"]}), mapping)
+target = ps.Target("us", "https://app.pendo.io", "https://data.pendo.io")
+changes = ps.diff_values(values, before=values.clear(), mapping=mapping)
+plan = ps.plan_changes(changes, mapping=mapping, target=target, create="unknown_ids")
+display(ps.browser_snippet(ps.Settings(app_key="app-k3y"), {"id": "u-1"}))
+ps.browser_page(plan, "u-1")
+"""
+
+
+def test_a_notebook_shows_the_page_and_the_snippet_without_its_key(lab: Lab) -> None:
+    cell = lab.open_notebook("device_mode.ipynb").run(SHOW).ended()
+    frame = cell.outputs.last.frame_locator("iframe")
+    assert frame.locator("h1").inner_text() == "What the browser of u-1 tells Pendo"
+    assert "<script>window.ran = 1</script>" in frame.locator("table").inner_text()
+    assert "static/***/pendo.js" in cell.outputs.first.inner_text()
+    assert "app-k3y" not in cell.outputs.first.inner_text()
+    assert lab.page.evaluate("window.ran") is None
