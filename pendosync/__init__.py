@@ -37,7 +37,7 @@ from pendosync.errors import (
 )
 from pendosync.gates import Canary, Gates
 from pendosync.journal import Journal, open_journal, read_outcomes, read_plan, read_runs
-from pendosync.mapping import Mapping, Trait, load_mapping
+from pendosync.mapping import Mapping, load_mapping
 from pendosync.pacing import Pacing
 from pendosync.planning import plan_changes
 from pendosync.plans import Plan, build_curl, dry_run, load_plan
@@ -56,6 +56,7 @@ from pendosync.snapshots import read_snapshot
 from pendosync.suggestions import suggest_mapping
 from pendosync.summaries import build_summary
 from pendosync.tables import load_table
+from pendosync.traits import Trait
 from pendosync.undo import plan_undo
 from pendosync.values import check_mapping, map_traits
 from pendosync.verify import verify_run

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as AbstractMapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
@@ -15,10 +14,10 @@ from pendosync.errors import ProblemsError, counted, listed, nearest
 from pendosync.frames import (
     DTYPES,
     FIELDS,
+    HELD_KINDS,
     PROBLEMS,
     VALUES,
     FieldType,
-    Route,
     Severity,
     as_words,
     ensure_frame,
@@ -26,11 +25,13 @@ from pendosync.frames import (
     raw_cell,
     type_of,
 )
+from pendosync.id_checks import each_id_problem
 from pendosync.mapping import Mapping
+from pendosync.message_checks import MOST_NAME, each_message_problem, is_taken
+from pendosync.rules import RULES, column_problem, no_problems, row_problems
+from pendosync.spec import misfit
 
 _HIT: Final = "\0hit"
-ANONYMOUS: Final = "_PENDO_T_"
-MOST_ID_BYTES: Final = 128
 MOST_TEXT: Final = 1500
 SAFE_INTEGER: Final = 2**53
 _FIELD_NAME: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -46,60 +47,13 @@ _SECRET_NAME: Final = r"(?i)passwo?r?d|secret|api_?key|private_?key|access_?toke
 _ACCEPTS: Final[AbstractMapping[str, tuple[FieldType, ...]]] = {"float": ("float", "integer")}
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One thing that can be wrong: how severe it is on each route, and what it means.
-
-    A `block_field` of a single cell becomes `block_row` where the trait's null clears: a dropped cell would travel
-    as a null.
-    """
-
-    metadata: Severity | None
-    webhook: Severity | None
-    meaning: str
-
-    def on(self, route: Route) -> Severity | None:
-        """Return the severity on *route*, or None where the rule does not hold there."""
-        return self.metadata if route == "metadata" else self.webhook
-
-
-RULES: Final[AbstractMapping[str, Rule]] = MappingProxyType(
-    {
-        "missing_id": Rule("block_row", "block_row", "the id is null, empty or blank"),
-        "duplicate_id": Rule("block_row", "block_row", "the id stands in more than one row"),
-        "similar_id": Rule("warn", "warn", "ids differ only by case or surrounding blanks; Pendo tells them apart"),
-        "long_id": Rule("block_row", "block_row", "a visitor id over 128 bytes, which Pendo cuts (accounts: warn)"),
-        "anonymous_id": Rule("block_row", "block_row", "an id that starts with _PENDO_T_, which Pendo gives to anonymous visitors"),
-        "unknown_field": Rule("block_field", "warn", "Pendo has no such field; the bulk write would refuse the whole request"),
-        "deleted_field": Rule("block_field", "warn", "the field was deleted in Pendo"),
-        "read_only_field": Rule("block_field", None, "Pendo calculates the field, or its group can't be written"),
-        "illegal_field_name": Rule("block_field", "block_field", "not letters, digits and underscores, or a digit first"),
-        "unsupported_type": Rule("block_field", "block_field", "Binary, Time, Duration and other types that Pendo lacks"),
-        "no_time_zone": Rule("block_field", "block_field", "datetimes without a zone, and the mapping states none"),
-        "other_type": Rule("block_field", "warn", "the type differs from the field's in Pendo"),
-        "list_outside_agent": Rule("block_field", "block_field", "lists live in Pendo's agent group only"),
-        "wrong_value": Rule("block_field", "block_field", "a cell that is not of the trait's type"),
-        "not_finite": Rule("block_field", "block_field", "NaN or infinity, which JSON can't hold"),
-        "unsafe_integer": Rule("block_field", "block_field", "an integer beyond ±2^53, which JSON readers round"),
-        "long_text": Rule("warn", "warn", "a text over 1,500 characters"),
-        "looks_secret": Rule("warn", "warn", "values or a name that look like a password, key or token"),
-        "not_in_pendo": Rule("block_row", "block_row", "found when planning: Pendo does not know the id, and creating is off"),
-        "goes_back_raw": Rule("warn", "warn", "found when undoing: a value of another type than the field's goes back as it was, and Pendo may refuse its record"),
-        "cannot_undo": Rule("warn", "warn", "found when undoing: there was no value before"),
-        "changed_since": Rule("warn", "warn", "found when undoing: somebody changed the value after the push, and it is left as it is now"),
-        "already_held": Rule("warn", "warn", "found when refreshing, mending or undoing: Pendo holds the value already, so nothing is left to change"),
-        "was_rejected": Rule("warn", "warn", "found in a run: the id was failed, missing or refused, and why"),
-        "moved": Rule("block_field", "block_field", "found when comparing a plan with Pendo: the value, or the whole id, is no longer what was planned on"),
-    }
-)  # fmt: skip
-"""Every rule, in the order in which problems are listed.
-
-Source: Pendo's help pages, API reference and public clients, read 2026-11-23.
-"""
-
-
 def check_values(
-    values: pl.DataFrame, /, *, mapping: Mapping, fields: pl.DataFrame | None = None
+    values: pl.DataFrame,
+    /,
+    *,
+    mapping: Mapping,
+    fields: pl.DataFrame | None = None,
+    now: datetime | None = None,
 ) -> pl.DataFrame:
     """Return all that is wrong with *values*, each problem with its rule, severity and a reason.
 
@@ -109,6 +63,7 @@ def check_values(
         values: VALUES frame (n rows), from `map_traits`.
         mapping: gives the kind, route, group and null policies.
         fields: FIELDS, from `fetch_fields`; None leaves out the rules on Pendo's schema.
+        now: the time by which events are too old; the present when left out.
 
     Returns:
         PROBLEMS frame (0 to about n rows a rule), in the order of `RULES`, then of the table. What holds for a whole
@@ -129,12 +84,14 @@ def check_values(
     ensure_frame(values, VALUES, "values")
     if fields is not None:
         ensure_frame(fields, FIELDS, "fields")
-    return _in_order([*_check_ids(values, mapping), *_check_fields(values, mapping, fields)])
+    now = now or datetime.now(UTC)
+    messages = each_message_problem(values, mapping, now)
+    return _in_order([*each_id_problem(values, mapping), *messages, *_check_fields(values, mapping, fields)])
 
 
 def check_ids(values: pl.DataFrame, /, *, mapping: Mapping) -> pl.DataFrame:
     """Return what `check_values` finds about the ids alone."""
-    return _in_order(_check_ids(values, mapping))
+    return _in_order(each_id_problem(values, mapping))
 
 
 def check_fields(
@@ -154,7 +111,7 @@ def _check_fields(
     values: pl.DataFrame, mapping: Mapping, fields: pl.DataFrame | None
 ) -> Iterable[pl.DataFrame]:
     yield from _check_columns(values, mapping)
-    if fields is not None:
+    if fields is not None and mapping.kind in HELD_KINDS:
         yield from _check_schema(values, mapping, fields)
     yield from _check_cells(values, mapping)
 
@@ -206,45 +163,6 @@ def ensure_clean(problems: pl.DataFrame, /) -> None:
         )
 
 
-def no_problems() -> pl.DataFrame:
-    """Return a PROBLEMS frame without rows."""
-    return PROBLEMS.to_frame()
-
-
-def row_problems(
-    rows: pl.DataFrame, reason: pl.Expr | str, *, rule: str, severity: Severity, field: str | None = None
-) -> pl.DataFrame:
-    """Return a PROBLEMS frame with one line for each of *rows* (columns `row` and `id`, and what *reason* reads)."""
-    text = pl.lit(reason) if isinstance(reason, str) else reason
-    return rows.select(
-        pl.col("row"),
-        pl.col("id"),
-        pl.lit(field, dtype=pl.String).alias("field"),
-        pl.lit(rule).alias("rule"),
-        pl.lit(severity).alias("severity"),
-        pl.lit(1, dtype=pl.UInt32).alias("n_rows"),
-        text.cast(pl.String).alias("reason"),
-    )
-
-
-def _column_problem(
-    field: str, reason: str, *, rule: str, mapping: Mapping, n_rows: int
-) -> list[pl.DataFrame]:
-    severity = RULES[rule].on(mapping.route)
-    if severity is None:
-        return []
-    line = {
-        "row": None,
-        "id": None,
-        "field": field,
-        "rule": rule,
-        "severity": severity,
-        "n_rows": n_rows,
-        "reason": reason,
-    }
-    return [pl.DataFrame([line], schema=PROBLEMS)]
-
-
 def _drop_cells(values: pl.DataFrame, field: str, cells: pl.DataFrame) -> pl.DataFrame:
     if field not in values.columns:
         return values
@@ -268,52 +186,13 @@ def _mark(values: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
     return values.join(hits, on="row", how="left", maintain_order="left").rechunk()
 
 
-# --- ids -----------------------------------------------------------------------------------------------------
-
-
-def _check_ids(values: pl.DataFrame, mapping: Mapping) -> Iterable[pl.DataFrame]:
-    ids = values.select("row", "id")
-    blank = pl.col("id").is_null() | (pl.col("id").str.strip_chars() == "")
-    yield row_problems(ids.filter(blank), "the row has no id", rule="missing_id", severity="block_row")
-    named = ids.filter(~blank)
-    yield _duplicates(named)
-    yield _similar(named)
-    long = named.with_columns(n=pl.col("id").str.len_bytes()).filter(pl.col("n") > MOST_ID_BYTES)
-    told = pl.format(f"the id has {{}} bytes; Pendo keeps {MOST_ID_BYTES} of a visitor id", "n")
-    yield row_problems(
-        long, told, rule="long_id", severity="block_row" if mapping.kind == "visitor" else "warn"
-    )
-    anonymous = named.filter(pl.col("id").str.starts_with(ANONYMOUS))
-    reason = f"ids that start with {ANONYMOUS} are Pendo's own, of anonymous visitors"
-    yield row_problems(anonymous, reason, rule="anonymous_id", severity="block_row")
-
-
-def _duplicates(named: pl.DataFrame) -> pl.DataFrame:
-    twice = named.filter(pl.col("id").is_duplicated())
-    told = twice.with_columns(n=pl.len().over("id"), first=pl.col("row").min().over("id"))
-    reason = pl.format("the id stands in {} rows, first in row {}: which one holds is not said", "n", "first")
-    return row_problems(told, reason, rule="duplicate_id", severity="block_row")
-
-
-def _similar(named: pl.DataFrame) -> pl.DataFrame:
-    folded = pl.col("id").str.strip_chars().str.to_lowercase()
-    told = named.with_columns(_folded=folded).filter(pl.col("_folded").is_duplicated())
-    told = told.with_columns(
-        n=pl.col("id").n_unique().over("_folded"),
-        ids=pl.col("id").unique(maintain_order=True).over("_folded", mapping_strategy="join"),
-    ).filter(pl.col("n") > 1)
-    names = pl.col("ids").list.head(3).list.join("', '")
-    reason = pl.format("Pendo tells these ids apart, by case or blanks: '{}'", names)
-    return row_problems(told, reason, rule="similar_id", severity="warn")
-
-
 # --- columns -------------------------------------------------------------------------------------------------
 
 
 def _check_columns(values: pl.DataFrame, mapping: Mapping) -> Iterable[pl.DataFrame]:
     for name, dtype in values.select(field_names(values)).schema.items():
         for rule, reason in _column_reasons(name, dtype, mapping):
-            yield from _column_problem(name, reason, rule=rule, mapping=mapping, n_rows=values.height)
+            yield from column_problem(name, reason, rule=rule, mapping=mapping, n_rows=values.height)
 
 
 def _column_reasons(name: str, dtype: pl.DataType, mapping: Mapping) -> Iterable[tuple[str, str]]:
@@ -335,7 +214,18 @@ def _column_reasons(name: str, dtype: pl.DataType, mapping: Mapping) -> Iterable
     elif type_of(dtype) is None:
         yield "unsupported_type", f"Pendo has no type for {as_words(dtype)}; cast the column, or leave it out"
     elif isinstance(dtype, pl.List) and mapping.group != "agent":
-        yield "list_outside_agent", f"Pendo keeps lists in its agent group only, not in {mapping.group}"
+        where = f"not in {mapping.group}" if mapping.group else "and not as a property"
+        yield "list_outside_agent", f"Pendo keeps lists in its agent group only, {where}"
+    if is_taken(name, mapping):
+        yield "taken_name", f"the account id travels as {name!r}; give the property another field="
+    if mapping.kind == "event" and len(name) > MOST_NAME:
+        yield (
+            "long_name",
+            f"{name!r} has {len(name)} characters; Pendo takes {MOST_NAME} in a property's name",
+        )
+    expected = misfit(name, type_of(dtype), mapping)
+    if expected:
+        yield "spec_type", f"Segment's spec has {name!r} as {expected}, the trait is {as_words(dtype)}"
     if re.search(_SECRET_NAME, name):
         yield "looks_secret", f"the name {name!r} looks like a secret's; Pendo's users will see its values"
 
@@ -347,7 +237,7 @@ def _check_schema(values: pl.DataFrame, mapping: Mapping, fields: pl.DataFrame) 
     for name, dtype in values.select(field_names(values)).schema.items():
         rule, reason = _schema_reason(name, type_of(dtype), known.get(name), alive, mapping)
         if rule:
-            yield from _column_problem(name, reason, rule=rule, mapping=mapping, n_rows=values.height)
+            yield from column_problem(name, reason, rule=rule, mapping=mapping, n_rows=values.height)
 
 
 def _schema_reason(
@@ -414,7 +304,7 @@ def _check_texts(values: pl.DataFrame, name: str, mapping: Mapping) -> Iterable[
         told = (
             f"{counted(n_secret, 'value')} of {name!r} look like keys or tokens; Pendo's users will see them"
         )
-        yield from _column_problem(name, told, rule="looks_secret", mapping=mapping, n_rows=n_secret)
+        yield from column_problem(name, told, rule="looks_secret", mapping=mapping, n_rows=n_secret)
 
 
 def _wrong_values(

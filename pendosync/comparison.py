@@ -9,7 +9,6 @@ from typing import Final, Literal
 
 import polars as pl
 
-from pendosync.checks import no_problems, row_problems
 from pendosync.errors import FrameError, MappingError
 from pendosync.frames import (
     VALUES,
@@ -21,6 +20,7 @@ from pendosync.frames import (
     raw_of,
     struct_of,
 )
+from pendosync.rules import no_problems, row_problems
 
 CELL: Final = pl.Enum(["before", "after", "other"])
 """What a changed cell holds: the value that was planned on, the one to be pushed, or something else."""

@@ -10,18 +10,19 @@ import json
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal
 
 import polars as pl
 
 from pendosync.errors import ColumnNotFoundError, FrameError
 
-Kind = Literal["visitor", "account"]
-Route = Literal["metadata", "webhook"]
+Kind = Literal["visitor", "account", "membership", "event"]
+Route = Literal["metadata", "webhook", "track", "audience", "browser"]
 FieldType = Literal["text", "boolean", "integer", "float", "date", "list"]
 NullPolicy = Literal["keep", "clear"]
 Severity = Literal["block_row", "block_field", "warn"]
-Action = Literal["update", "create"]
+Action = Literal["update", "create", "send", "add", "remove", "skip"]
 RunStateName = Literal[
     "preparing", "running", "paused", "stopping", "done", "cancelled", "stopped", "interrupted"
 ]
@@ -29,8 +30,14 @@ Status = Literal[
     "updated", "created", "accepted", "missing", "failed", "refused", "skipped", "unknown", "pending"
 ]
 
-KINDS: Final[tuple[Kind, ...]] = ("visitor", "account")
-ROUTES: Final[tuple[Route, ...]] = ("metadata", "webhook")
+KINDS: Final[tuple[Kind, ...]] = ("visitor", "account", "membership", "event")
+"""What a row of a plan can be."""
+
+HELD_KINDS: Final[tuple[Kind, ...]] = ("visitor", "account")
+"""Whose values Pendo holds: they are read, compared and put back. The others are messages, each of them sent."""
+
+ROUTES: Final[tuple[Route, ...]] = ("metadata", "webhook", "track", "audience", "browser")
+ACTIONS: Final[tuple[Action, ...]] = ("update", "create", "send", "add", "remove", "skip")
 STATUSES: Final[tuple[Status, ...]] = (
     "updated", "created", "accepted", "missing", "failed", "refused", "skipped", "unknown", "pending",
 )  # fmt: skip
@@ -52,7 +59,22 @@ ISO_MS: Final = "%Y-%m-%dT%H:%M:%S%.3f%:z"
 """ISO 8601 with milliseconds and offset: a date in JSON. Source: Pendo's API reference, read 2026-11-23."""
 
 RESERVED: Final = ("row", "id", "raw")
-"""The columns of VALUES that are not fields."""
+"""The columns of VALUES that are not fields; nor is `about`, where it is a struct."""
+
+ABOUT: Final[AbstractMapping[str, pl.DataType]] = MappingProxyType(
+    {
+        "visitor_id": pl.String(),
+        "account_id": pl.String(),
+        "event": pl.String(),
+        "at": pl.Datetime("ms", "UTC"),
+        "parent_account": pl.String(),
+        "integrations": pl.String(),
+    }
+)
+"""Whom and what a row is about, besides its own id: the parts that the struct `about` of VALUES and CHANGES may have.
+
+`parent_account` and `integrations` are JSON objects in text.
+"""
 
 FIELDS: Final = pl.Schema(
     {
@@ -72,6 +94,7 @@ FIELDS: Final = pl.Schema(
 VALUES: Final = pl.Schema({"row": pl.UInt32(), "id": pl.String(), "raw": pl.String()})
 """One row is what Pendo should hold, or holds, for one id; then a typed column per field.
 
+Where the mapping names more than an id, a struct `about` with parts of `ABOUT` follows.
 `row` is the position in the table (0 is the first). `raw` is null, or a JSON object of those cells whose value is
 not of the field's type: field → the JSON text of the value as it is, so `{"seats": "\\"5\\""}` where a text is held.
 """
@@ -91,11 +114,14 @@ PROBLEMS: Final = pl.Schema(
 
 CHANGES: Final = pl.Schema({"row": pl.UInt32(), "id": pl.String(), "action": pl.String()})
 """One row is one id that differs; then `changed` (struct of Booleans, one per field), `before` and `after`
-(structs of typed values, one per field), `before_raw` and `after_raw` (as `raw` in VALUES: cells of another type).
+(structs of typed values, one per field), `before_raw` and `after_raw` (as `raw` in VALUES: cells of another type), and
+`about` where VALUES had it. `action`: `update`, `create` where Pendo was read and lacks the id, `send` where nothing is
+held that could be compared, `add` and `remove` for members of an audience, and `skip` for what is never sent, as its
+integrations turn Pendo off; these come last.
 """
 
 CHANGE_COLUMNS: Final = (*CHANGES.names(), "changed", "before", "after", "before_raw", "after_raw")
-"""All columns of CHANGES; a plan may carry others, to filter on."""
+"""The columns that all CHANGES have; a plan may carry others, to filter on."""
 
 REQUESTS: Final = pl.Schema(
     {
@@ -198,9 +224,21 @@ def ensure_frame(frame: object, brick: pl.Schema, name: str, *, also: Iterable[s
     return frame
 
 
+def about_of(name: str) -> pl.Expr:
+    """Return a part of the struct `about`."""
+    return pl.col("about").struct.field(name)
+
+
+def about_parts(frame: pl.DataFrame) -> list[str]:
+    """Return the parts that the struct `about` of a VALUES or CHANGES frame has; none where it has no such column."""
+    struct = frame.schema.get("about")
+    return [part.name for part in struct.fields] if isinstance(struct, pl.Struct) else []
+
+
 def field_names(values: pl.DataFrame) -> list[str]:
     """Return the fields of a VALUES frame, in order."""
-    return [name for name in values.columns if name not in RESERVED]
+    about = {"about"} if about_parts(values) else set()
+    return [name for name in values.columns if name not in RESERVED and name not in about]
 
 
 def type_of(dtype: pl.DataType) -> FieldType | None:

@@ -34,7 +34,7 @@ from pendosync.runfile import (
     take_record,
 )
 from pendosync.settings import find_env_file
-from pendosync.wire import batch_numbers
+from pendosync.shapes import batch_numbers
 
 RUNS: Final = pl.Schema(
     {

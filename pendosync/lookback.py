@@ -18,7 +18,7 @@ from pendosync.loops import run_beside
 from pendosync.plans import Plan
 from pendosync.remote import SINGLE_READS, fetch_held
 from pendosync.runfile import RunRecord
-from pendosync.wire import Step, steps_of
+from pendosync.shapes import Step, steps_of
 
 _LOOK_EVERY_S: Final = 1.0
 _AT_A_TIME: Final = 20

@@ -10,156 +10,34 @@ from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
 from pendosync.errors import MappingError, counted, first_line, listed
 from pendosync.frames import (
-    DTYPES,
+    ABOUT,
+    HELD_KINDS,
     KINDS,
-    RESERVED,
-    ROUTES,
-    FieldType,
     Kind,
-    NullPolicy,
     Route,
-    is_unicode,
 )
+from pendosync.kinds import COLUMNS, DEFAULT_GROUPS, PARENT, ROUTES_OF, TAKES, ensure_columns
 from pendosync.reports import Grid, Heads, Report, report_html, shown, some
+from pendosync.traits import Trait, as_trait, ensure_text
 
 WRITABLE_GROUPS: Final = ("custom", "agent")
 """The groups that Pendo's bulk write takes. Source: Pendo's public API reference, read 2026-11-23."""
 
-DEFAULT_GROUPS: Final[AbstractMapping[Route, str]] = {"metadata": "custom", "webhook": "segmentio"}
-"""Where each route lands. The API's key for the webhook's group was not seen: `group=` overrides it."""
+_UNSAID: Final = cast(Route, "")
+"""Stands for the kind's first route."""
 
 _COLUMNS: Final[Heads] = (
     ("trait", "name"), ("", ""), ("field", "name"), ("type", "muted"), ("null", ""),
 )  # fmt: skip
 _TRAIT_KEYS: Final = ("column", "sql", "expr", "field", "type", "null")
-_MAPPING_KEYS: Final = ("kind", "id", "route", "group", "time_zone", "traits")
-
-
-@dataclass(frozen=True)
-class Trait:
-    """One trait of a table and the field it becomes.
-
-    Exactly one of *column*, *sql* and *expr* says where the value comes from.
-
-    Args:
-        column: a column of the table.
-        field: Pendo's key of the field (not its display name); the column's name when left out.
-        type: the field's type; None takes the type that the column's own suggests.
-        null: what a null does: `keep` leaves Pendo's value alone, `clear` sends null.
-        sql: a polars SQL expression over the table's columns; it round-trips through TOML.
-        expr: a polars expression; it can't be written to TOML. (A text here is what a saved plan remembers
-            of an expression: it is shown, and can't be computed again.)
-
-    Raises:
-        MappingError: none or two sources, no field, or an SQL text that polars can't read.
-
-    Example:
-        >>> Trait("plan")
-        Trait('plan' → plan)
-        >>> Trait(sql="price * seats", field="mrr", type="float", null="clear")
-        Trait(sql 'price * seats' → mrr, float, null clears)
-    """
-
-    column: str | None = None
-    field: str = ""
-    type: FieldType | None = None
-    null: NullPolicy = "keep"
-    sql: str | None = None
-    expr: pl.Expr | str | None = dataclasses.field(default=None, compare=False)
-    _expr_text: str | None = dataclasses.field(default=None, init=False)
-
-    def __post_init__(self) -> None:
-        for name in ("column", "field", "sql"):
-            _ensure_text(name, getattr(self, name))
-        sources = [name for name in ("column", "sql", "expr") if getattr(self, name) is not None]
-        if len(sources) != 1:
-            raise MappingError(
-                f"A trait has {' and '.join(sources) or 'no source'}. Expected exactly one of column, sql and expr. "
-                f"Hint: Trait('plan'), or Trait(sql='UPPER(plan)', field='plan').",
-                field=self.field or None,
-            )
-        if not self.field:
-            if self.column is None:
-                raise MappingError(
-                    f"The computed trait {self.source!r} names no field. Expected the key of a Pendo field. "
-                    f"Hint: Trait({sources[0]}=…, field='plan').",
-                    trait=self.source,
-                )
-            object.__setattr__(self, "field", self.column)
-        self._check_choices()
-        if isinstance(self.expr, pl.Expr):
-            object.__setattr__(self, "_expr_text", str(self.expr))
-        elif self.sql is not None:
-            self.to_expr()
-
-    def _check_choices(self) -> None:
-        where = {"trait": self.source, "field": self.field}
-        if self.type is not None and (not isinstance(self.type, str) or self.type not in DTYPES):
-            raise MappingError.bad_choice("type", self.type, tuple(DTYPES), **where)
-        if self.null not in ("keep", "clear"):
-            raise MappingError.bad_choice("null", self.null, ("keep", "clear"), **where)
-        if self.field in RESERVED:
-            raise MappingError(
-                f"The field {self.field!r} can't be mapped: frames of values keep the names {listed(RESERVED)} for "
-                f"themselves. Expected another key. Hint: create a field with another name in Pendo.",
-                **where,
-            )
-
-    @property
-    def source(self) -> str:
-        """Where the value comes from, in words."""
-        return self.column or self.sql or str(self.expr)
-
-    def to_expr(self) -> pl.Expr:
-        """Return the polars expression that computes this trait.
-
-        Raises:
-            MappingError: the SQL can't be read, or a loaded plan remembers the expression as text only.
-        """
-        if self.column is not None:
-            return pl.col(self.column)
-        if isinstance(self.expr, pl.Expr):
-            return self.expr
-        if self.sql is None:
-            raise MappingError(
-                f"The expression of field {self.field!r} was given as code, and a saved plan keeps only its text: "
-                f"{self.source}. Expected an expression to compute. Hint: build the mapping again, or use "
-                f"Trait(sql=…), which can be saved.",
-                field=self.field,
-            )
-        try:
-            return pl.sql_expr(self.sql)
-        except (pl.exceptions.PolarsError, ValueError) as error:
-            raise MappingError(
-                f"The SQL of field {self.field!r} can't be read: {self.sql!r} ({first_line(error)}). Expected one "
-                f"polars SQL expression over columns. Hint: Trait(sql='UPPER(plan)', field={self.field!r}).",
-                trait=self.sql,
-                field=self.field,
-            ) from None
-
-    def to_dict(self) -> dict[str, str]:
-        """Return what a manifest keeps of this trait: its source as text, field, type and null policy."""
-        texts = {
-            "column": self.column,
-            "sql": self.sql,
-            "expr": str(self.expr) if self.expr is not None else None,
-            "field": self.field,
-            "type": self.type,
-            "null": self.null,
-        }
-        return {name: text for name, text in texts.items() if text is not None}
-
-    def __repr__(self) -> str:
-        kind = "" if self.column is not None else "sql " if self.sql is not None else "expr "
-        more = (f", {self.type}" if self.type else "") + (", null clears" if self.null == "clear" else "")
-        return f"Trait({kind}{self.source!r} → {self.field}{more})"
+_MAPPING_KEYS: Final = ("kind", "id", "route", "group", "time_zone", *COLUMNS, "traits")
 
 
 @dataclass(frozen=True)
@@ -167,51 +45,106 @@ class Mapping:
     """Which traits of a table become which fields, for one kind, route and group.
 
     Args:
-        kind: `visitor` or `account`.
-        id: the column that holds the visitor's or account's id.
-        traits: Traits, or names of columns that are fields of the same name.
-        route: `metadata` (Pendo's bulk write) or `webhook` (Segment's messages).
+        kind: `visitor` or `account`, whose values Pendo holds; `membership`, a visitor in an account, or `event`: each
+            row of these is a message that is sent.
+        id: the column that holds the visitor's or account's id; for memberships and events that of the message, and
+            where they have none it is made of what they say.
+        traits: Traits, or names of columns that are fields of the same name; of an event its properties. A trait
+            `parentAccount` is none: it is taken for *parent_account*.
+        route: `metadata` (Pendo's bulk write), `webhook` (Segment's messages), `track` (Pendo's own events),
+            `audience` (a Pendo segment's members) or `browser` (the agent; shown, never pushed). For events
+            `webhook` when left out.
         group: Pendo's metadata group; `custom` or `agent` for `metadata`, by default `custom`; for `webhook` the
             group in which Pendo shows what arrives, by default `segmentio`.
         time_zone: the zone of datetimes that have none, such as `Europe/Berlin`; without it they are blocked.
         left_out: columns that `suggest_mapping` matched to no field; only shown.
+        visitor_id: the column of the visitor: of a membership or event; of an account by webhook, any one who belongs
+            to it, as a group call is made by a user.
+        account_id: the column of the account: of a membership or event, or that a visitor belongs to.
+        anonymous_id: the column of the anonymous id, for rows without a visitor's: they stand as `_PENDO_T_` and this
+            id in the browser, and are never sent from the server.
+        event: the column of the event's name.
+        at: the column of the event's time.
+        parent_account: the column of the account's parent: its id, or a struct with `id` and the parent's traits.
+        integrations: Segment's Integrations object, for all rows or as a column (a struct, or JSON text). Rows whose
+            object turns Pendo off are never sent and end as `skipped`.
 
     Raises:
-        MappingError: an unknown kind, route, group or zone, no traits, or two traits to one field.
+        MappingError: an unknown kind, route, group or zone, no traits, two traits to one field, or a column that the
+            kind does not have or can't go without.
 
     Example:
         >>> Mapping("visitor", id="user_id", traits=["plan", Trait("seats", null="clear")])
         Mapping(visitor by 'user_id' → custom, 2 traits: plan, seats)
+        >>> Mapping("event", visitor_id="user", event="name", at="time", traits=["plan"], route="track")
+        Mapping(event → track, 1 trait: plan)
     """
 
     kind: Kind
-    id: str
-    traits: Sequence[Trait | str]
-    route: Route = "metadata"
+    id: str = ""
+    traits: Sequence[Trait | str] = ()
+    route: Route = _UNSAID
     group: str = ""
     time_zone: str | None = None
     left_out: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+    visitor_id: str = dataclasses.field(default="", kw_only=True)
+    account_id: str = dataclasses.field(default="", kw_only=True)
+    anonymous_id: str = dataclasses.field(default="", kw_only=True)
+    event: str = dataclasses.field(default="", kw_only=True)
+    at: str = dataclasses.field(default="", kw_only=True)
+    parent_account: str = dataclasses.field(default="", kw_only=True)
+    integrations: str | AbstractMapping[str, Any] | None = dataclasses.field(
+        default=None, kw_only=True, hash=False
+    )
 
     def __post_init__(self) -> None:
-        for name, known in (("kind", KINDS), ("route", ROUTES)):
-            if getattr(self, name) not in known:
-                raise MappingError.bad_choice(name, getattr(self, name), known)
-        for name in ("id", "group", "time_zone"):
-            _ensure_text(name, getattr(self, name))
-        object.__setattr__(self, "group", self.group or DEFAULT_GROUPS[self.route])
+        if self.kind not in KINDS:
+            raise MappingError.bad_choice("kind", self.kind, KINDS)
+        object.__setattr__(self, "route", str(self.route) or ROUTES_OF[self.kind][0])
+        if self.route not in ROUTES_OF[self.kind]:
+            raise MappingError.bad_choice("route", self.route, ROUTES_OF[self.kind])
+        for name in ("id", "group", "time_zone", *COLUMNS[:-1]):
+            ensure_text(name, getattr(self, name))
+        self._check_group()
+        object.__setattr__(self, "traits", tuple(as_trait(trait) for trait in _as_list(self.traits)))
+        self._lift_parent()
+        ensure_columns(self.kind, self.route, {name: getattr(self, name) for name in ("id", *COLUMNS)})
+        self._check_fields()
+        self._check_zone()
+
+    def _check_group(self) -> None:
+        default = DEFAULT_GROUPS[self.route] if self.kind != "event" else ""
+        object.__setattr__(self, "group", self.group or default)
+        if self.route == "metadata" and self.group not in WRITABLE_GROUPS:
+            raise MappingError.bad_choice("group", self.group, WRITABLE_GROUPS)
         if self.route == "webhook" and self.group in WRITABLE_GROUPS:
             raise MappingError(
                 f"The webhook does not reach the group {self.group!r}. Expected the group in which Pendo shows what "
                 f"arrives by it. Hint: group='' takes {DEFAULT_GROUPS['webhook']!r}."
             )
-        if self.route == "metadata" and self.group not in WRITABLE_GROUPS:
-            raise MappingError.bad_choice("group", self.group, WRITABLE_GROUPS)
-        object.__setattr__(self, "traits", tuple(_as_trait(trait) for trait in _as_list(self.traits)))
-        self._check_fields()
-        self._check_zone()
+        if self.route not in ("metadata", "webhook") and self.group != default:
+            raise MappingError(
+                f"The route {self.route!r} lands in no group {self.group!r}. Expected {default or 'none'!r}. "
+                f"Hint: leave group= out."
+            )
+
+    def _lift_parent(self) -> None:
+        """Take a trait `parentAccount` out of the traits."""
+        parents = [trait for trait in self.each_trait if trait.field == PARENT]
+        if not parents or "parent_account" not in TAKES[self.kind]:
+            return
+        if parents[0].column is None or self.parent_account:
+            raise MappingError(
+                f"The trait {PARENT!r} is no column, or parent_account= names another. Expected one column: the "
+                f"parent's id, or a struct with id. Hint: Mapping(…, parent_account='parent')."
+            )
+        object.__setattr__(self, "parent_account", parents[0].column)
+        rest = tuple(trait for trait in self.each_trait if trait.field != PARENT)
+        object.__setattr__(self, "traits", rest)
+        del self.__dict__["each_trait"]
 
     def _check_fields(self) -> None:
-        if not self.traits:
+        if not self.traits and self.kind in HELD_KINDS and self.route != "audience":
             raise MappingError(
                 "The mapping has no traits. Expected at least one. Hint: Mapping(…, traits=['plan', 'seats'])."
             )
@@ -225,6 +158,12 @@ class Mapping:
                     field=trait.field,
                 )
             seen[trait.field] = trait.source
+        if self.about and "about" in seen:
+            raise MappingError(
+                "The field 'about' can't be mapped where rows have more than an id: their frames keep that name. Expected "
+                "another key. Hint: Trait('about', field='about_text').",
+                field="about",
+            )
 
     def _check_zone(self) -> None:
         if self.time_zone is None:
@@ -241,7 +180,20 @@ class Mapping:
     @cached_property
     def each_trait(self) -> tuple[Trait, ...]:
         """The traits, each as a Trait."""
-        return tuple(_as_trait(trait) for trait in self.traits)
+        return tuple(as_trait(trait) for trait in self.traits)
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What rows say besides id and traits, as in `frames.ABOUT`: part → column; a constant stands for itself."""
+        parts = {name: getattr(self, name) for name in ABOUT}
+        named = {name: column for name, column in parts.items() if isinstance(column, str) and column}
+        constant = {"integrations": ""} if isinstance(self.integrations, AbstractMapping) else {}
+        return {**named, **constant}
+
+    @property
+    def is_message(self) -> bool:
+        """Whether each row is a message of its own: nothing is held that it could be compared with."""
+        return self.kind not in HELD_KINDS
 
     def trait_of(self, field_name: str) -> Trait | None:
         """Return the trait that fills *field_name*, also where a struct was flattened into `trait_part`."""
@@ -264,10 +216,11 @@ class Mapping:
         """Return the mapping as plain values, in the order in which it is written."""
         return {
             "kind": self.kind,
-            "id": self.id,
+            **({"id": self.id} if self.id else {}),
             "route": self.route,
             "group": self.group,
             **({"time_zone": self.time_zone} if self.time_zone else {}),
+            **{name: getattr(self, name) for name in COLUMNS if getattr(self, name)},
             "traits": [trait.to_dict() for trait in self.each_trait],
         }
 
@@ -278,8 +231,8 @@ class Mapping:
         Raises:
             MappingError: an unknown or missing key, or whatever the Mapping itself refuses.
         """
-        _check_keys("The mapping", values, _MAPPING_KEYS, needed=("kind", "id", "traits"))
-        traits = values["traits"]
+        _check_keys("The mapping", values, _MAPPING_KEYS, needed=("kind",))
+        traits = values.get("traits", [])
         if not isinstance(traits, list) or not all(isinstance(trait, dict) for trait in traits):
             raise MappingError(
                 "The mapping's traits are no list of tables. Expected [[traits]] blocks. Hint: see Mapping.to_toml()."
@@ -328,15 +281,28 @@ class Mapping:
 
     def __repr__(self) -> str:
         names = [trait.field for trait in self.each_trait]
+        by = f" by {self.id!r}" if self.id else ""
+        where = (
+            f"{self.group}{'' if self.route == 'metadata' else f' by {self.route}'}"
+            if self.group
+            else self.route
+        )
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
         left = f"; left out: {listed(self.left_out)}" if self.left_out else ""
-        route = "" if self.route == "metadata" else f" by {self.route}"
-        return f"Mapping({self.kind} by {self.id!r} → {self.group}{route}, {counted(len(names), 'trait')}: {shown}{left})"
+        traits = f"{counted(len(names), 'trait')}{': ' if names else ''}{shown}"
+        return f"Mapping({self.kind}{by} → {where}, {traits}{left})"
 
     def _repr_html_(self) -> str:
         route = "" if self.route == "metadata" else f" by {self.route}"
-        title = f"Mapping: {self.kind}s by {shown(self.id)} → {shown(self.group)}{route}"
-        facts = (("time zone", self.time_zone),) if self.time_zone else ()
+        by = f" by {shown(self.id)}" if self.id else ""
+        where = f"{shown(self.group)}{route}" if self.group else self.route
+        title = f"Mapping: {self.kind}s{by} → {where}"
+        facts = [("time zone", self.time_zone)] if self.time_zone else []
+        facts += [
+            (name.replace("_", " "), shown(_as_text(getattr(self, name))))
+            for name in COLUMNS
+            if getattr(self, name)
+        ]
         grid = Grid(_COLUMNS, [_cells(trait) for trait in self.each_trait])
         left = (f"No field matches, so left out: {some(self.left_out)}",) if self.left_out else ()
         return report_html(Report(title, facts, (grid,), left))
@@ -370,16 +336,6 @@ def _cells(trait: Trait) -> tuple[str, ...]:
     return (shown(trait.source, 80), "→", shown(trait.field), trait.type or "as it is", trait.null)
 
 
-def _ensure_text(name: str, value: object) -> None:
-    if value is not None and not isinstance(value, str):
-        raise MappingError(f"{name} is {value!r}. Expected a text. Hint: {name}={str(value)!r}.")
-    if isinstance(value, str) and not is_unicode(value):
-        raise MappingError(
-            f"{name} is {value!r}, which holds half of a character: a lone surrogate. Expected a text in Unicode. "
-            f"Hint: table.columns lists the names as they are."
-        )
-
-
 def _as_list(traits: object) -> Sequence[object]:
     if isinstance(traits, str | Trait):
         return (traits,)
@@ -388,17 +344,6 @@ def _as_list(traits: object) -> Sequence[object]:
     raise MappingError(
         f"The traits are a {type(traits).__name__}. Expected a list of Traits or names of columns. "
         f"Hint: traits=['plan', Trait('Seats', field='seats')]."
-    )
-
-
-def _as_trait(trait: object) -> Trait:
-    if isinstance(trait, str):
-        return Trait(trait)
-    if isinstance(trait, Trait):
-        return trait
-    raise MappingError(
-        f"A trait is a {type(trait).__name__}. Expected a Trait or the name of a column. "
-        f"Hint: Trait(expr=…, field='plan') takes a polars expression."
     )
 
 
@@ -414,9 +359,20 @@ def _check_keys(
         )
 
 
-def _toml_line(name: str, text: str) -> str:
-    quoted = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return f"{name} = {quoted}"
+def _toml_line(name: str, value: Any) -> str:
+    return f"{name} = {_toml_value(value)}"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, AbstractMapping):
+        return (
+            f"{{ {', '.join(f'{_toml_value(name)} = {_toml_value(one)}' for name, one in value.items())} }}"
+        )
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(dict(value), ensure_ascii=False)
 
 
 def _one_line(name: str) -> str:

@@ -10,7 +10,6 @@ from typing import Final, Literal
 
 import polars as pl
 
-from pendosync.checks import no_problems, row_problems
 from pendosync.diffs import ensure_changes
 from pendosync.errors import MappingError, PlanError
 from pendosync.frames import PROBLEMS, ensure_frame
@@ -18,7 +17,8 @@ from pendosync.gates import Canary, Gates
 from pendosync.mapping import Mapping
 from pendosync.plans import Plan
 from pendosync.regions import Target
-from pendosync.wire import Shape
+from pendosync.rules import no_problems, row_problems
+from pendosync.shapes import Shape
 
 BATCH_SIZE: Final = 500
 """Ids in a bulk write, by default. Source: a public client sends as many; Pendo names no limit (read 2026-11-23)."""

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
-from pendosync.checks import RULES, no_problems
+from pendosync.encoding import encode_before, encode_records
 from pendosync.errors import PlanError, counted, first_line, listed, nearest
 from pendosync.folders import altered, read_folder, write_folder
 from pendosync.frames import (
@@ -36,9 +36,11 @@ from pendosync.gates import Canary, Facts, Gates, Held, held_by, lifted
 from pendosync.mapping import Mapping
 from pendosync.overview import Summary, plan_html
 from pendosync.regions import MASK, Pace, Target
+from pendosync.rules import RULES, no_problems
 from pendosync.selections import Selection, after, before, changed
+from pendosync.shapes import Shape, steps_of
 from pendosync.summaries import problem_grids
-from pendosync.wire import Shape, build_requests, encode_before, encode_records, steps_of
+from pendosync.wire import build_requests
 
 _FORMAT: Final = 2
 _PART_ROWS: Final = 200_000

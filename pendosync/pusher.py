@@ -30,10 +30,11 @@ from pendosync.plans import Plan
 from pendosync.remaining import Remaining
 from pendosync.remote import ensure_write_access
 from pendosync.runfile import BatchResult, RunRecord
+from pendosync.shapes import Step, steps_of
 from pendosync.splitting import RequestSize, ask_in_parts, name_failures
 from pendosync.tally import Tally
 from pendosync.turns import StoppedError, Turns
-from pendosync.wire import Step, build_requests, build_step, steps_of
+from pendosync.wire import build_requests, build_step
 
 _SHOW_EVERY_S: Final = 0.1
 _BEAT_EVERY_S: Final = 2.0

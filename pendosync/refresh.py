@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import polars as pl
 
-from pendosync.checks import row_problems
 from pendosync.client import Client
 from pendosync.comparison import cell_problems, gone_ids, held_cells, rebase_changes
 from pendosync.planning import plan_again
 from pendosync.plans import Plan
 from pendosync.remote import fetch_held
+from pendosync.rules import row_problems
 
 
 def refresh_plan(plan: Plan, /, *, client: Client) -> Plan:

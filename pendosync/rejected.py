@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import polars as pl
 
-from pendosync.checks import check_values, drop_blocked, row_problems
+from pendosync.checks import check_values, drop_blocked
 from pendosync.comparison import is_change, rebase_changes
 from pendosync.errors import FrameError, MappingError, PlanError, counted, listed, nearest
 from pendosync.frames import (
@@ -23,6 +23,7 @@ from pendosync.journal import Journal, derive_outcomes, read_plan
 from pendosync.mapping import Mapping
 from pendosync.planning import plan_again
 from pendosync.plans import Plan
+from pendosync.rules import row_problems
 
 _MENDED: Final = "\0mended "
 _IS_MENDED: Final = "\0is mended "

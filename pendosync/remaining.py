@@ -12,7 +12,7 @@ from pendosync.frames import Status
 from pendosync.journal import Journal, derive_outcomes
 from pendosync.plans import Plan
 from pendosync.runfile import SENT_AGAIN, BatchResult
-from pendosync.wire import batch_numbers
+from pendosync.shapes import batch_numbers
 
 _OPEN = ("pending", "unknown")
 

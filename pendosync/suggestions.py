@@ -10,10 +10,13 @@ from typing import Final
 import polars as pl
 
 from pendosync.errors import MappingError, listed
-from pendosync.frames import FIELDS, KINDS, RESERVED, ROUTES, Kind, Route, ensure_frame
-from pendosync.mapping import DEFAULT_GROUPS, Mapping, Trait
+from pendosync.frames import FIELDS, HELD_KINDS, RESERVED, Kind, Route, ensure_frame
+from pendosync.kinds import DEFAULT_GROUPS
+from pendosync.mapping import Mapping
 from pendosync.tables import columns_in
+from pendosync.traits import Trait
 
+_ROUTES: Final[tuple[Route, ...]] = ("metadata", "webhook", "browser")
 _ID_NAMES: Final[AbstractMapping[Kind, tuple[str, ...]]] = {
     "visitor": ("visitorid", "userid", "uid", "memberid", "contactid", "id"),
     "account": (
@@ -36,6 +39,7 @@ def suggest_mapping(
     kind: Kind,
     fields: pl.DataFrame | None = None,
     id: str | None = None,
+    visitor_id: str | None = None,
     route: Route = "metadata",
     group: str = "",
     time_zone: str | None = None,
@@ -51,6 +55,7 @@ def suggest_mapping(
         kind: `visitor` or `account`.
         fields: FIELDS, from `fetch_fields`.
         id: the id's column; found by its name when left out.
+        visitor_id: of accounts by webhook, the column of a visitor who belongs to each; found likewise.
         route, group, time_zone: as in Mapping.
 
     Raises:
@@ -62,17 +67,22 @@ def suggest_mapping(
         >>> suggest_mapping(pl.DataFrame({"User ID": ["ann"], "Plan": ["pro"]}), kind="visitor")
         Mapping(visitor by 'User ID' → custom, 1 trait: Plan)
     """
-    for option, value, known_values in (("kind", kind, KINDS), ("route", route, ROUTES)):
+    for option, value, known_values in (("kind", kind, HELD_KINDS), ("route", route, _ROUTES)):
         if value not in known_values:
             raise MappingError.bad_choice(option, value, known_values)
     names = columns_in(table)
     id_column = id or _find_id(names, kind)
     if id_column not in names:
         raise MappingError.bad_choice("id", id_column, names)
-    columns = [name for name in names if name != id_column and name not in RESERVED]
+    caller = (
+        (visitor_id or _find_id(names, "visitor", but=id_column))
+        if (kind, route) == ("account", "webhook")
+        else ""
+    )
+    columns = [name for name in names if name not in (id_column, caller, *RESERVED)]
     chosen_group = group or DEFAULT_GROUPS[route]
     known = _known_fields(fields, kind, chosen_group) if fields is not None else None
-    if known is None or route == "webhook":
+    if known is None or route != "metadata":
         traits = [Trait(name) for name in columns]
     else:
         traits = _matched_traits(columns, known)
@@ -82,8 +92,8 @@ def suggest_mapping(
             f"No column of the table matches a field of group {chosen_group!r}. The columns are {listed(columns)}. "
             f"Hint: Mapping({kind!r}, id={id_column!r}, traits=[Trait('column', field='key')])."
         )
-    left = tuple(name for name in names if name != id_column and name not in used)
-    return Mapping(kind, id_column, traits, route, chosen_group, time_zone, left)
+    left = tuple(name for name in names if name not in (id_column, caller) and name not in used)
+    return Mapping(kind, id_column, traits, route, chosen_group, time_zone, left, visitor_id=caller)
 
 
 def fold_key(name: str) -> str:
@@ -124,12 +134,12 @@ def _matched_traits(columns: Sequence[str], known: pl.DataFrame) -> list[Trait]:
     ]
 
 
-def _find_id(names: Sequence[str], kind: Kind) -> str:
-    folded = {fold_key(name): name for name in reversed(names)}
+def _find_id(names: Sequence[str], kind: Kind, but: str = "") -> str:
+    folded = {fold_key(name): name for name in reversed(names) if name != but}
     for candidate in _ID_NAMES[kind]:
         if candidate in folded:
             return folded[candidate]
     raise MappingError(
         f"No column looks like a {kind} id. The columns are {listed(names, most=12)}. "
-        f"Hint: suggest_mapping(…, id={(names or ['user_id'])[0]!r})."
+        f"Hint: suggest_mapping(…, {'visitor_id' if but else 'id'}={(names or ['user_id'])[0]!r})."
     )

@@ -7,7 +7,6 @@ from typing import Final, Literal
 
 import polars as pl
 
-from pendosync.checks import no_problems, row_problems
 from pendosync.client import Client
 from pendosync.comparison import (
     cell_problems,
@@ -24,6 +23,7 @@ from pendosync.journal import Journal, derive_outcomes, may_be_written, read_pla
 from pendosync.planning import plan_changes
 from pendosync.plans import Plan
 from pendosync.remote import fetch_held
+from pendosync.rules import no_problems, row_problems
 from pendosync.snapshots import pushed_cells
 
 _UNREAD: Final = (

@@ -8,11 +8,14 @@ from typing import Any, Final
 
 import polars as pl
 
-from pendosync.casts import cast_column, date_from_text, is_text, raw_text
+from pendosync.casts import cast_column, date_from_text, raw_text
 from pendosync.errors import ColumnNotFoundError, FrameError, MappingError, counted, first_line
-from pendosync.frames import DTYPES, VALUES, as_words, field_names, raw_of
-from pendosync.mapping import Mapping, Trait
+from pendosync.frames import DTYPES, VALUES, FieldType, as_words, field_names, raw_of
+from pendosync.heads import about_of, ids_of
+from pendosync.mapping import Mapping
+from pendosync.spec import spec_type
 from pendosync.tables import collect_table, columns_in
+from pendosync.traits import Trait
 
 ID: Final = "\0id"
 """The id among the sources of values: no column of a table is called so."""
@@ -59,18 +62,61 @@ def map_traits(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, /) -> pl.Da
         │ 1   ┆ bo  ┆ free ┆ null  │
         └─────┴─────┴──────┴───────┘
     """
-    sources = _flatten(read_sources(table, mapping), mapping)
+    read = _read(table, mapping)
+    mapped = map_fields(read, mapping)
+    about = about_of(read, mapping)
+    return mapped if about is None else mapped.insert_column(3, read.select(about).to_series())
+
+
+def map_events(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, /) -> pl.DataFrame:
+    """Return the events that *mapping* takes from *table*: `map_traits` of a mapping of kind `event`.
+
+    Each row is a message of its own. `about` says whom it is of, what happened and when; a property that is null is
+    not sent.
+
+    Args:
+        table: events (n rows), lazy or not, from `load_events`.
+        mapping: which columns are what.
+
+    Returns:
+        VALUES frame (n rows) with `about`, in the table's order.
+
+    Raises:
+        MappingError: *mapping* is of another kind, or as `map_traits`.
+        ColumnNotFoundError, TableError: as `map_traits`.
+
+    Example:
+        >>> table = pl.DataFrame({"user": ["ann"], "event": ["Signed Up"], "time": ["2026-11-26T10:00:00Z"]})
+        >>> mapping = Mapping("event", visitor_id="user", event="event", at="time")
+        >>> map_events(table, mapping)["about"].struct.field("event").to_list()
+        ['Signed Up']
+    """
+    if mapping.kind != "event":
+        raise MappingError(
+            f"The mapping is of kind {mapping.kind!r}. Expected 'event'. Hint: map_traits(table, mapping)."
+        )
+    return map_traits(table, mapping)
+
+
+def map_fields(read: pl.DataFrame, mapping: Mapping, /) -> pl.DataFrame:
+    """Return what `map_traits` does of ids and fields alone, of columns that were read, in one chunk."""
+    sources = _flatten(_sources(read, mapping), mapping)
     casts = {}
     for name in _traits_in(sources):
-        trait = mapping.trait_of(name)
-        casts[name] = cast_column(sources[name], trait.type if trait else None, mapping.time_zone)
+        casts[name] = cast_column(sources[name], _type_of(name, mapping), mapping.time_zone)
     mapped = sources.select(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
-        _id_expr(sources.schema[ID], mapping).alias("id"),
+        pl.col(ID).alias("id"),
         *(expr.alias(name) for name, expr in casts.items()),
     )
     raw = _raw_cells(sources, mapped)
     return mapped.select("row", "id", raw.alias("raw"), *casts)
+
+
+def _type_of(name: str, mapping: Mapping) -> FieldType | None:
+    """Return the type that a trait asks for; where it asks for none, that of Segment's spec."""
+    trait = mapping.trait_of(name)
+    return trait.type if trait and trait.type else spec_type(name, mapping)
 
 
 def check_mapping(
@@ -137,12 +183,13 @@ def _is_same(got: dict[str, Any], name: str, value: Any) -> bool:
 
 
 def columns_of(mapping: Mapping, /) -> list[str]:
-    """Return the columns of a table that *mapping* reads, the id first."""
+    """Return the columns of a table that *mapping* reads: those of the id, of whom and what a row is about, the traits'."""
     of_traits = (
         [trait.column] if trait.column is not None else trait.to_expr().meta.root_names()
         for trait in mapping.each_trait
     )
-    return list(dict.fromkeys([mapping.id, *chain.from_iterable(of_traits)]))
+    heads = [mapping.id, mapping.anonymous_id, *mapping.about.values()]
+    return list(dict.fromkeys([*filter(None, heads), *chain.from_iterable(of_traits)]))
 
 
 def read_sources(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
@@ -151,12 +198,19 @@ def read_sources(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping) -> pl.Dat
     Raises:
         ColumnNotFoundError, MappingError, TableError: as `map_traits`.
     """
+    return _sources(_read(table, mapping), mapping)
+
+
+def _read(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
     names, roots = columns_in(table), columns_of(mapping)
     missing = [root for root in roots if root not in names]
     if missing:
         raise ColumnNotFoundError.of(missing, names, what="The table")
-    read = collect_table(table, columns=roots).rechunk()
-    columns = [read[mapping.id].alias(ID)]
+    return collect_table(table, columns=roots).rechunk()
+
+
+def _sources(read: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
+    columns = [read.select(ids_of(read, mapping).alias(ID)).to_series()]
     columns += [
         read[trait.column].alias(trait.field) if trait.column is not None else _compute(read, trait)
         for trait in mapping.each_trait
@@ -215,22 +269,13 @@ def map_ids(table: pl.DataFrame, mapping: Mapping, /) -> pl.DataFrame:
     Raises:
         ColumnNotFoundError, MappingError: as `map_traits`.
     """
-    if mapping.id not in table.columns:
-        raise ColumnNotFoundError.of([mapping.id], table.columns, what="The table")
-    ids = table.select(table[mapping.id].alias(ID))
+    needed = [name for name in (mapping.id, mapping.anonymous_id) if name]
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        raise ColumnNotFoundError.of(missing, table.columns, what="The table")
     row = pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
-    mapped = ids.select(row, _id_expr(ids.schema[ID], mapping).alias("id"))
+    mapped = table.select(row, ids_of(table, mapping).alias("id"))
     return mapped.with_columns(_no_raw(mapped.height))
-
-
-def _id_expr(dtype: pl.DataType, mapping: Mapping) -> pl.Expr:
-    if is_text(dtype) or dtype.is_integer():
-        return pl.col(ID).cast(pl.String)
-    raise MappingError(
-        f"The id column {mapping.id!r} is {dtype}. Expected text or whole numbers. "
-        f"Hint: table.with_columns(pl.col({mapping.id!r}).cast(pl.Int64).cast(pl.String)).",
-        trait=mapping.id,
-    )
 
 
 def _raw_cells(sources: pl.DataFrame, mapped: pl.DataFrame) -> pl.Series:

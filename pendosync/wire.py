@@ -1,126 +1,19 @@
-"""From changes to the bytes that travel, vectorised: the one place that builds them.
-
-Frames are put into one chunk before a `when`: polars 1.44 panics where the columns' chunks differ.
-"""
+"""From changes to the requests that travel: the records of `encoding`, batch by batch, step by step."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from collections.abc import Mapping as AbstractMapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final
 
 import polars as pl
 
-from pendosync.frames import (
-    DTYPES,
-    ISO_MS,
-    Kind,
-    Route,
-    change_fields,
-    json_member,
-    json_object,
-    raw_cell,
-    struct_of,
-)
-from pendosync.gates import Canary
-from pendosync.regions import MASK
+from pendosync.encoding import encode_records
+from pendosync.shapes import Shape, Step, steps_of
 
 _WINDOW: Final = 20_000
 """Rows encoded at a time, about. Measured: more costs memory and no less time."""
 
 _BATCH: Final = "\0batch"
-
-_ID_KEYS: Final = {
-    ("metadata", "visitor"): "visitorId",
-    ("metadata", "account"): "accountId",
-    ("webhook", "visitor"): "userId",
-    ("webhook", "account"): "groupId",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """All that shapes the bytes and batches of a plan, besides its changes.
-
-    Args:
-        kind, route, group: as in Mapping.
-        batch_size: ids in a request; the webhook always takes one.
-        create: `never`, or `unknown_ids`: ids that Pendo does not know are created.
-        send: `changed` fields only, or `all` that have a value.
-        planned_at: the plan's time; a webhook message's timestamp.
-        nonce: new in each plan; with the row's number it makes a webhook message's `messageId`.
-        library: the version of pendosync that a webhook message names.
-        canary: the steps in which the plan travels; no request crosses the end of one.
-    """
-
-    kind: Kind
-    route: Route
-    group: str
-    batch_size: int
-    create: Literal["never", "unknown_ids"]
-    send: Literal["changed", "all"]
-    planned_at: datetime
-    nonce: str
-    library: str
-    canary: Canary | None = None
-
-    @property
-    def ids_per_request(self) -> int:
-        """How many ids travel in one request."""
-        return self.batch_size if self.route == "metadata" else 1
-
-    @property
-    def path(self) -> str:
-        """The path of every request, its secret masked."""
-        if self.route == "webhook":
-            return f"/data/segmentio/{MASK}"
-        create = "?create=true" if self.create == "unknown_ids" else ""
-        return f"/api/v1/metadata/{self.kind}/{self.group}/value{create}"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A part of a plan whose requests all go before those of the next.
-
-    Args:
-        number: from 0 up.
-        first_row, n_rows: which changes.
-        first_batch, n_batches: which requests.
-    """
-
-    number: int
-    first_row: int
-    n_rows: int
-    first_batch: int
-    n_batches: int
-
-    @property
-    def batches(self) -> range:
-        """The numbers of its requests."""
-        return range(self.first_batch, self.first_batch + self.n_batches)
-
-
-def steps_of(n_rows: int, shape: Shape) -> list[Step]:
-    """Return the steps in which a plan of so many changes travels: one, or those of its canary."""
-    steps: list[Step] = []
-    first_row = first_batch = 0
-    for number, end in enumerate(shape.canary.ends(n_rows) if shape.canary else [n_rows]):
-        n_batches = -(-(end - first_row) // shape.ids_per_request)
-        steps.append(Step(number, first_row, end - first_row, first_batch, n_batches))
-        first_row, first_batch = end, first_batch + n_batches
-    return steps
-
-
-def batch_numbers(n_rows: int, shape: Shape) -> pl.Series:
-    """Return the number of the request that each of so many changes travels in."""
-    parts = [
-        pl.int_range(step.n_rows, dtype=pl.UInt32, eager=True) // shape.ids_per_request + step.first_batch
-        for step in steps_of(n_rows, shape)
-    ]
-    return pl.concat(parts, rechunk=True).cast(pl.UInt32).alias("batch")
 
 
 def build_requests(
@@ -187,73 +80,4 @@ def _requests(part: pl.DataFrame, batch: pl.Expr, shape: Shape) -> pl.DataFrame:
             pl.col("ids"),
             pl.col("body"),
         )
-    )
-
-
-def encode_records(changes: pl.DataFrame, shape: Shape, /) -> pl.Series:
-    """Return the JSON text of each change as it travels: one record of a bulk write, or one message.
-
-    Args:
-        changes: CHANGES frame (n rows).
-        shape: kind, route and what else shapes bytes.
-    """
-    sent = {name: _is_sent(name, shape) for name in change_fields(changes)}
-    values = _encode_cells(changes, sent)
-    id_member = json_member(pl.col("id"), _ID_KEYS[shape.route, shape.kind])
-    if shape.route == "metadata":
-        record = pl.concat_str(pl.lit("{"), id_member, pl.lit(',"values":'), values, pl.lit("}"))
-    else:
-        record = _message(id_member, values, shape)
-    return changes.rechunk().select(record.alias("record"))["record"]
-
-
-def encode_before(changes: pl.DataFrame, /) -> pl.Series:
-    """Return the JSON text of what a plan's digest covers besides its records: action, changed, values before.
-
-    Never travels, so dates stand as epoch milliseconds and raw cells beside the others.
-    """
-    types = dict(changes.schema["before"])  # type: ignore[call-overload]
-    held = {name: pl.col("before").struct.field(name) for name in types}
-    plain = {
-        name: cell.dt.epoch("ms") if types[name] == DTYPES["date"] else cell for name, cell in held.items()
-    }
-    line = pl.struct("row", "id", "action", "changed", struct_of(plain).alias("before"), "before_raw")
-    return changes.rechunk().select(line.struct.json_encode().alias("before"))["before"]
-
-
-def _encode_cells(changes: pl.DataFrame, sent: AbstractMapping[str, pl.Expr]) -> pl.Expr:
-    """Return the JSON object of those values after that are *sent*; raw cells go as they were."""
-    has_raw = changes["after_raw"].null_count() < changes.height
-    types = dict(changes.schema["after"])  # type: ignore[call-overload]
-    members = []
-    for name, is_sent in sent.items():
-        cell = pl.col("after").struct.field(name)
-        member = json_member(cell.dt.strftime(ISO_MS) if types[name] == DTYPES["date"] else cell, name)
-        if has_raw:
-            as_it_was = pl.concat_str(
-                pl.lit(json.dumps(name, ensure_ascii=False) + ":"), raw_cell(name, "after_raw")
-            )
-            member = pl.coalesce(as_it_was, member)
-        members.append(pl.when(is_sent).then(member))
-    return json_object(members)
-
-
-def _is_sent(name: str, shape: Shape) -> pl.Expr:
-    changed = pl.col("changed").struct.field(name)
-    return changed if shape.send == "changed" else changed | pl.col("after").struct.field(name).is_not_null()
-
-
-def _message(id_member: pl.Expr, traits: pl.Expr, shape: Shape) -> pl.Expr:
-    """Return one message of Segment's spec: identify for a visitor, group for an account."""
-    call = "identify" if shape.kind == "visitor" else "group"
-    at = shape.planned_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    context = json.dumps({"library": {"name": "pendosync", "version": shape.library}}, separators=(",", ":"))
-    return pl.concat_str(
-        pl.lit(f'{{"type":"{call}",'),
-        id_member,
-        pl.lit(',"traits":'),
-        traits,
-        pl.lit(f',"messageId":"{shape.nonce}-'),
-        pl.col("row").cast(pl.String),
-        pl.lit(f'","timestamp":"{at}","context":{context},"integrations":{{"Pendo":true}}}}'),
     )

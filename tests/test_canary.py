@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pendosync as ps
-from pendosync.wire import batch_numbers, build_requests, steps_of
+from pendosync.shapes import batch_numbers, steps_of
+from pendosync.wire import build_requests
 from tests.test_push import IDS, SCRIPT, a_plan, statuses, writes
 
 STEPS = ps.Canary((1, 0.25), settle_s=0)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pendosync.diffs import diff_values
 from pendosync.errors import FrameError, MappingError
 from pendosync.frames import VALUES
-from pendosync.mapping import Mapping, Trait
+from pendosync.mapping import Mapping
+from pendosync.traits import Trait
 
 TYPES = {
     "plan": pl.String(),

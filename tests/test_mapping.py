@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from pendosync.errors import MappingError
 from pendosync.frames import DTYPES, FIELDS, RESERVED
-from pendosync.mapping import Mapping, Trait, load_mapping
+from pendosync.mapping import Mapping, load_mapping
 from pendosync.suggestions import fold_key, suggest_mapping
+from pendosync.traits import Trait
 
 PLAN = Trait("plan")
 
@@ -123,7 +124,7 @@ def test_to_toml_says_that_an_expression_cannot_be_written() -> None:
     ("text", "beat"),
     [
         ("kind = ", "is no TOML"),
-        ('kind = "visitor"', "lacks 'id', 'traits'"),
+        ('kind = "visitor"', "lacks 'id'"),
         ('kind = "visitor"\nid = "id"\ntraits = 5', "no list of tables"),
         ('kind = "visitor"\nid = "id"\nspeed = 5\n[[traits]]\ncolumn = "a"', "unknown key 'speed'"),
         ('kind = "visitor"\nid = "id"\n[[traits]]\ncolum = "a"', "unknown key 'colum'"),
@@ -169,9 +170,17 @@ def test_suggest_prefers_the_very_key_and_uses_a_field_once() -> None:
 
 
 def test_suggest_by_webhook_takes_every_column() -> None:
-    table = pl.DataFrame({"company_id": ["acme"], "plan": ["a"]}).lazy()
-    mapping = suggest_mapping(table, kind="account", route="webhook")
+    table = pl.DataFrame({"company_id": ["acme"], "owner": ["ann"], "plan": ["a"]}).lazy()
+    mapping = suggest_mapping(table, kind="account", route="webhook", visitor_id="owner")
     assert (mapping.id, mapping.traits, mapping.group) == ("company_id", (PLAN,), "segmentio")
+    assert mapping.visitor_id == "owner"
+
+
+def test_suggest_finds_the_visitor_who_makes_a_group_call() -> None:
+    table = pl.DataFrame({"account_id": ["acme"], "user_id": ["ann"], "plan": ["a"]})
+    assert suggest_mapping(table, kind="account", route="webhook").visitor_id == "user_id"
+    with pytest.raises(MappingError, match=r"No column looks like a visitor id.*visitor_id="):
+        suggest_mapping(table.drop("user_id"), kind="account", route="webhook")
 
 
 @pytest.mark.parametrize(

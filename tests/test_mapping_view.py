@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pendosync as ps
-from pendosync.checks import RULES, check_values
+from pendosync.checks import check_values
 from pendosync.errors import ColumnNotFoundError, FrameError, MappingError
 from pendosync.frames import DTYPES, FIELDS, RESERVED
 from pendosync.mapping import load_mapping
@@ -23,6 +23,7 @@ from pendosync.preview.mapping_code import write_code
 from pendosync.preview.mapping_rows import MappingEditor
 from pendosync.preview.mends import _WORDS
 from pendosync.preview.schema import legal_name
+from pendosync.rules import RULES
 from tests.faults.hostile import TEXTS
 
 LATER = {
@@ -542,7 +543,14 @@ def test_the_python_makes_an_equal_mapping(id: str, traits: list[Any], zone: str
 
 def test_the_toml_makes_an_equal_mapping(tmp_path: Path) -> None:
     mapping = ps.Mapping(
-        "account", "id", ["a", ps.Trait(sql="b + 1", field="b")], route="webhook", group="mine"
+        "account",
+        "id",
+        ["a", ps.Trait(sql="b + 1", field="b")],
+        route="webhook",
+        group="mine",
+        visitor_id="owner",
+        parent_account="parent",
+        integrations={"All": False, "Pendo": True},
     )
     code = write_code(mapping)
     assert code.toml is not None

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from pendosync.diffs import diff_values
 from pendosync.errors import FrameError, MappingError, PlanError
 from pendosync.frames import REQUESTS
-from pendosync.mapping import Mapping, Trait
+from pendosync.mapping import Mapping
 from pendosync.planning import plan_changes
 from pendosync.plans import Plan, build_curl, dry_run, load_plan
 from pendosync.regions import Target
 from pendosync.selections import after, before, changed
+from pendosync.traits import Trait
 from pendosync.values import map_traits
 from pendosync.wire import build_requests
 

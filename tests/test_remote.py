@@ -25,12 +25,13 @@ from pendosync.errors import (
     UnreachableError,
 )
 from pendosync.frames import DTYPES, FIELDS, VALUES, FieldType, ensure_frame, raw_cell
-from pendosync.mapping import Mapping, Trait
+from pendosync.mapping import Mapping
 from pendosync.records import values_frame
 from pendosync.regions import Pace
 from pendosync.remote import check_access, fetch_fields, fetch_typed, fetch_values
 from pendosync.sandbox import Sandbox
 from pendosync.settings import Settings
+from pendosync.traits import Trait
 from pendosync.values import map_traits
 
 TYPES: dict[str, FieldType] = {

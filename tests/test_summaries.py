@@ -8,16 +8,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pendosync.checks import check_values, no_problems
+from pendosync.checks import check_values
 from pendosync.diffs import diff_values
 from pendosync.errors import FrameError
 from pendosync.frames import FIELDS, OUTCOMES, PROBLEMS, REQUESTS, VALUES, empty_changes
-from pendosync.mapping import Mapping, Trait
+from pendosync.mapping import Mapping
 from pendosync.planning import plan_changes
 from pendosync.plans import dry_run
 from pendosync.regions import Target
 from pendosync.reports import Report
+from pendosync.rules import no_problems
 from pendosync.summaries import build_summary, problem_grids
+from pendosync.traits import Trait
 from pendosync.values import map_traits
 
 TABLE = pl.DataFrame(

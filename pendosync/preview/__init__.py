@@ -75,7 +75,7 @@ def preview_plan(plan: Plan, /, *, selection: Selection | pl.Expr | None = None)
         PlanError: no plan, or a selection that does not fit it.
 
     Example:
-        >>> from pendosync.checks import no_problems
+        >>> from pendosync.rules import no_problems
         >>> preview_plan(no_problems())
         Traceback (most recent call last):
         pendosync.errors.PlanError: preview_plan was given a DataFrame. Expected a Plan. Hint: preview_plan(plan_table(users, mapping, client=client)).

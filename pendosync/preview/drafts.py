@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pendosync.errors import MappingError, listed
-from pendosync.mapping import Mapping, Trait
+from pendosync.mapping import Mapping
+from pendosync.traits import Trait
 
 _CHANGEABLE: Final = ("included", "field", "type", "null", "sql")
 

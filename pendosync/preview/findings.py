@@ -15,9 +15,10 @@ from pendosync.casts import cast_column, natural_type, raw_text
 from pendosync.checks import SAFE_INTEGER, check_fields, check_ids
 from pendosync.errors import MappingError, PendosyncError
 from pendosync.frames import DTYPES, FieldType, cell_text, field_names, type_of
-from pendosync.mapping import Mapping, Trait
+from pendosync.mapping import Mapping
 from pendosync.tables import collect_table, columns_in
-from pendosync.values import ID, columns_of, map_ids, map_traits, read_sources
+from pendosync.traits import Trait
+from pendosync.values import ID, columns_of, map_fields, map_ids, read_sources
 
 MOST_SAMPLE: Final = 40
 _SAMPLES: Final = 3
@@ -126,7 +127,7 @@ class Findings:
         (trait,) = one.each_trait
         source = sources[trait.field]
         fewer, n_more = _with_few_that_break(sources, trait, one.time_zone)
-        values = map_traits(fewer, one)
+        values = map_fields(fewer.rechunk(), one)
         return Finding(
             dtype=dtype_name(source.dtype),
             source=source.dtype,

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pendosync.errors import counted
-from pendosync.mapping import DEFAULT_GROUPS, Mapping, Trait
+from pendosync.kinds import COLUMNS, DEFAULT_GROUPS, ROUTES_OF
+from pendosync.mapping import Mapping
+from pendosync.traits import Trait
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,11 @@ def write_python(mapping: Mapping, /) -> str:
         "",
         "mapping = ps.Mapping(",
         f"    {_quoted(mapping.kind)},",
-        f"    id={_quoted(mapping.id)},",
+        *([f"    id={_quoted(mapping.id)},"] if mapping.id else []),
         "    traits=[",
         *(f"        {_trait(trait)}" for trait in mapping.each_trait),
         "    ],",
-        *(f"    {name}={_quoted(text)}," for name, text in _options(mapping)),
+        *(f"    {name}={text}," for name, text in _options(mapping)),
         ")",
         "",
     ]
@@ -74,12 +76,16 @@ def write_python(mapping: Mapping, /) -> str:
 
 
 def _options(mapping: Mapping) -> Iterator[tuple[str, str]]:
-    if mapping.route != "metadata":
-        yield "route", mapping.route
-    if mapping.group != DEFAULT_GROUPS[mapping.route]:
-        yield "group", mapping.group
+    if mapping.route != ROUTES_OF[mapping.kind][0]:
+        yield "route", _quoted(mapping.route)
+    if mapping.group and mapping.group != DEFAULT_GROUPS[mapping.route]:
+        yield "group", _quoted(mapping.group)
     if mapping.time_zone is not None:
-        yield "time_zone", mapping.time_zone
+        yield "time_zone", _quoted(mapping.time_zone)
+    for name in COLUMNS:
+        value = getattr(mapping, name)
+        if value:
+            yield name, _quoted(value) if isinstance(value, str) else repr(dict(value))
 
 
 def _trait(trait: Trait) -> str:

@@ -13,12 +13,13 @@ import polars as pl
 
 from pendosync.errors import ColumnNotFoundError, MappingError, counted, listed
 from pendosync.frames import DTYPES
-from pendosync.mapping import Mapping, Trait
+from pendosync.mapping import Mapping
 from pendosync.preview.drafts import Draft, Line
 from pendosync.preview.findings import Finding, Findings, Problem
 from pendosync.preview.mapping_code import MappingCode, write_code
 from pendosync.preview.mends import Mend, creation_of, creations_of, mends_of, words_of
 from pendosync.preview.schema import Schema
+from pendosync.traits import Trait
 
 Row = dict[str, Any]
 TYPES: Final = tuple(DTYPES)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from pendosync.checks import RULES
+from pendosync.encoding import encode_records
 from pendosync.errors import counted
 from pendosync.plans import Plan, build_curl
 from pendosync.preview.conditions import Column
@@ -15,8 +15,9 @@ from pendosync.preview.grid import Filter, Grid
 from pendosync.preview.pictures import choices_of, picture_of
 from pendosync.preview.view import Answer, Answering, View, read_module, read_style
 from pendosync.reports import duration
+from pendosync.rules import RULES
 from pendosync.selections import Selection
-from pendosync.wire import encode_records, steps_of
+from pendosync.shapes import steps_of
 
 _MOST_ROWS: Final = 200
 _MOST_COLUMNS: Final = 40

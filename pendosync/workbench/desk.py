@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from pendosync.checks import RULES, check_values
+from pendosync.checks import check_values
 from pendosync.client import Client
 from pendosync.errors import PendosyncError, PlanError, first_line
 from pendosync.frames import REQUESTS
@@ -19,9 +19,11 @@ from pendosync.mapping import Mapping
 from pendosync.plans import Plan
 from pendosync.preview.mapping_view import MappingPart
 from pendosync.preview.plan_view import PlanPreview
+from pendosync.rules import RULES
+from pendosync.shapes import steps_of
 from pendosync.shortcuts import plan_table
 from pendosync.values import map_traits
-from pendosync.wire import build_requests, steps_of
+from pendosync.wire import build_requests
 
 
 class Desk:

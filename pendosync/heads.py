@@ -1,0 +1,162 @@
+"""Whom and what a row is about, besides its traits: ids, the event's name and time, the parent, the integrations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping as AbstractMapping
+from typing import Any, Final
+
+import polars as pl
+from polars.selectors import by_name
+
+from pendosync.casts import cast_column, is_text
+from pendosync.errors import MappingError
+from pendosync.frames import ABOUT, DTYPES, ISO_MS, as_words, json_member, json_object
+from pendosync.mapping import Mapping
+
+ANONYMOUS: Final = "_PENDO_T_"
+"""How the ids of anonymous visitors begin. Source: Segment's public browser integration, read 2026-11-26."""
+
+_BETWEEN: Final = " in "
+
+
+def ids_of(read: pl.DataFrame, mapping: Mapping) -> pl.Expr:
+    """Return the expression of each row's id.
+
+    That of its column; where it is empty, a visitor's anonymous id stands for it. Memberships and events that have no
+    such column get one of their own: `ann in acme`, or the row's number.
+
+    Raises:
+        MappingError: the column is neither text nor whole numbers.
+    """
+    if mapping.id:
+        named = _as_id(read, mapping.id, "id")
+        return _or_anonymous(named, read, mapping) if mapping.kind == "visitor" else named
+    if mapping.kind == "membership":
+        visitor = _or_anonymous(_as_id(read, mapping.visitor_id, "visitor_id"), read, mapping)
+        return pl.concat_str(visitor, pl.lit(_BETWEEN), _as_id(read, mapping.account_id, "account_id"))
+    return pl.int_range(pl.len()).cast(pl.String)
+
+
+def about_of(read: pl.DataFrame, mapping: Mapping) -> pl.Expr | None:
+    """Return the struct `about` of each row, with the parts that *mapping* names; None where it names none.
+
+    Args:
+        read: the columns that *mapping* reads, in one chunk.
+        mapping: says which column is which part.
+
+    Raises:
+        MappingError: a column of a type that its part can't be made of.
+    """
+    parts = [_part(name, read, mapping).cast(ABOUT[name]).alias(name) for name in mapping.about]
+    return pl.struct(parts).alias("about") if parts else None
+
+
+def is_off() -> pl.Expr:
+    """Return whether a row's integrations turn Pendo off: by name, or all of them without naming it.
+
+    Source: Segment's public docs on the Integrations object, read 2026-11-26.
+    """
+    told = pl.col("about").struct.field("integrations")
+    named, every = (told.str.json_path_match(path) for path in ("$.Pendo", "$.All"))
+    return ((named == "false") | (named.is_null() & (every == "false"))).fill_null(False)
+
+
+def _part(name: str, read: pl.DataFrame, mapping: Mapping) -> pl.Expr:
+    column = mapping.about[name]
+    if name == "visitor_id":
+        return _or_anonymous(_as_id(read, column, name), read, mapping)
+    if name == "at":
+        return _as_date(read, column, mapping.time_zone)
+    if name == "integrations" and isinstance(mapping.integrations, AbstractMapping):
+        return pl.lit(_encode(mapping.integrations))
+    if name in ("parent_account", "integrations"):
+        return _as_object(read, column, name)
+    return _as_id(read, column, name)
+
+
+def _as_id(read: pl.DataFrame, column: str, name: str) -> pl.Expr:
+    """Return *column* as text; what is empty or blank is null, unless it is the row's own id."""
+    dtype = read.schema[column]
+    if not is_text(dtype) and not dtype.is_integer():
+        raise MappingError(
+            f"The {name} column {column!r} is {dtype}. Expected text or whole numbers. "
+            f"Hint: table.with_columns(pl.col({column!r}).cast(pl.Int64).cast(pl.String)).",
+            trait=column,
+        )
+    text = by_name(column).as_expr().cast(pl.String)
+    return text if name == "id" else pl.when(text.str.strip_chars() != "").then(text)
+
+
+def _or_anonymous(named: pl.Expr, read: pl.DataFrame, mapping: Mapping) -> pl.Expr:
+    if not mapping.anonymous_id:
+        return named
+    anonymous = pl.lit(ANONYMOUS) + _as_id(read, mapping.anonymous_id, "anonymous_id")
+    is_named = (named.str.strip_chars() != "").fill_null(False)
+    return pl.when(is_named).then(named).otherwise(pl.coalesce(anonymous, named))
+
+
+def _as_date(read: pl.DataFrame, column: str, zone: str | None) -> pl.Expr:
+    dtype = read.schema[column]
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is None and zone is None:
+        raise MappingError(
+            f"The datetimes of the column {column!r} have no zone. Expected to be told which. "
+            f"Hint: Mapping(…, time_zone='Europe/Berlin').",
+            trait=column,
+        )
+    if (not is_text(dtype) and not dtype.is_temporal()) or isinstance(dtype, pl.Time | pl.Duration):
+        raise MappingError(
+            f"The column {column!r} of the events' times is {as_words(dtype)}. Expected dates, or texts as ISO 8601 writes "
+            f"them. Hint: table.with_columns(pl.from_epoch({column!r}, time_unit='ms')) where it counts milliseconds.",
+            trait=column,
+        )
+    times = read.select(by_name(column).as_expr().alias("at"))  # a column's name may be a pattern to polars
+    return pl.lit(times.select(cast_column(times["at"], "date", zone)).to_series())
+
+
+def _as_object(read: pl.DataFrame, column: str, name: str) -> pl.Expr:
+    """Return *column* as JSON objects in text: of a struct its parts, of a text that holds JSON itself."""
+    dtype = read.schema[column]
+    if isinstance(dtype, pl.Struct):
+        return _struct_as_object(dtype, column, name)
+    text = _as_id(read, column, name)
+    if name == "integrations":
+        return text
+    is_object = text.str.json_path_match("$.id").is_not_null()
+    return pl.when(is_object).then(text).when(text.is_not_null()).then(json_object([json_member(text, "id")]))
+
+
+def _struct_as_object(dtype: pl.Struct, column: str, name: str) -> pl.Expr:
+    types = {part.name: part.dtype for part in dtype.fields}
+    if name == "parent_account" and "id" not in types:
+        raise MappingError(
+            f"The struct {column!r} of parent accounts has no part id. Expected id and the parent's traits. "
+            f"Hint: pl.struct(pl.col('parent').alias('id'), …).",
+            trait=column,
+        )
+    cells = {one: by_name(column).as_expr().struct.field(one) for one in types}
+    members = [_member(one, cell, types[one], is_id=one == "id") for one, cell in cells.items()]
+    is_there = (
+        cells["id"].is_not_null() if name == "parent_account" else by_name(column).as_expr().is_not_null()
+    )
+    return pl.when(is_there).then(json_object(members))
+
+
+def _member(name: str, cell: pl.Expr, dtype: Any, *, is_id: bool) -> pl.Expr:
+    if is_id:
+        shown = cell.cast(pl.String)
+    elif isinstance(dtype, pl.Datetime):
+        shown = cell.cast(DTYPES["date"]).dt.strftime(ISO_MS)
+    else:
+        shown = cell
+    return pl.when(cell.is_not_null()).then(json_member(shown, name))
+
+
+def _encode(integrations: AbstractMapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(integrations), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise MappingError(
+            f"integrations can't be written as JSON ({error}). Expected names with True, False or an object each. "
+            f"Hint: integrations={{'Pendo': True}}."
+        ) from None

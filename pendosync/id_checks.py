@@ -1,0 +1,62 @@
+"""What is wrong with ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import polars as pl
+
+from pendosync.heads import ANONYMOUS
+from pendosync.mapping import Mapping
+from pendosync.rules import RULES, no_problems, row_problems
+
+MOST_ID_BYTES: Final = 128
+
+
+def each_id_problem(values: pl.DataFrame, mapping: Mapping) -> Iterator[pl.DataFrame]:
+    """Yield PROBLEMS of the ids of *values*."""
+    ids = values.select("row", "id")
+    blank = pl.col("id").is_null() | (pl.col("id").str.strip_chars() == "")
+    yield row_problems(ids.filter(blank), "the row has no id", rule="missing_id", severity="block_row")
+    named = ids.filter(~blank)
+    yield _duplicates(named)
+    if not mapping.is_message:
+        yield _similar(named)
+    long = named.with_columns(n=pl.col("id").str.len_bytes()).filter(pl.col("n") > MOST_ID_BYTES)
+    told = pl.format(f"the id has {{}} bytes; Pendo keeps {MOST_ID_BYTES} of a visitor id", "n")
+    yield row_problems(
+        long, told, rule="long_id", severity="block_row" if mapping.kind == "visitor" else "warn"
+    )
+    if mapping.kind == "visitor":
+        yield anonymous_problems(named, mapping)
+
+
+def anonymous_problems(named: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
+    """Return a problem for each of *named* (`row`, `id`, and `visitor_id` where it has one) that is an anonymous visitor."""
+    who = "visitor_id" if "visitor_id" in named.columns else "id"
+    severity = RULES["anonymous_id"].on(mapping.route)
+    if severity is None:
+        return no_problems()
+    anonymous = named.filter(pl.col(who).str.starts_with(ANONYMOUS))
+    reason = f"ids that start with {ANONYMOUS} are of anonymous visitors: from the server they are never sent"
+    return row_problems(anonymous, reason, rule="anonymous_id", severity=severity)
+
+
+def _duplicates(named: pl.DataFrame) -> pl.DataFrame:
+    twice = named.filter(pl.col("id").is_duplicated())
+    told = twice.with_columns(n=pl.len().over("id"), first=pl.col("row").min().over("id"))
+    reason = pl.format("the id stands in {} rows, first in row {}: which one holds is not said", "n", "first")
+    return row_problems(told, reason, rule="duplicate_id", severity="block_row")
+
+
+def _similar(named: pl.DataFrame) -> pl.DataFrame:
+    folded = pl.col("id").str.strip_chars().str.to_lowercase()
+    told = named.with_columns(_folded=folded).filter(pl.col("_folded").is_duplicated())
+    told = told.with_columns(
+        n=pl.col("id").n_unique().over("_folded"),
+        ids=pl.col("id").unique(maintain_order=True).over("_folded", mapping_strategy="join"),
+    ).filter(pl.col("n") > 1)
+    names = pl.col("ids").list.head(3).list.join("', '")
+    reason = pl.format("Pendo tells these ids apart, by case or blanks: '{}'", names)
+    return row_problems(told, reason, rule="similar_id", severity="warn")
