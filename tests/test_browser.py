@@ -480,6 +480,14 @@ def test_accounts_and_events_are_those_of_the_visitor() -> None:
     ]
 
 
+def test_a_visitors_own_row_names_the_account() -> None:
+    plan = a_plan(plan=["pro", "pro"], about=[{"account_id": "acme"}, {"account_id": None}])
+    assert shown(ps.browser_page(plan, "u-1")) == [
+        [{"visitor": {"plan": "pro", "id": "u-1"}, "account": {"id": "acme"}}]
+    ]
+    assert shown(ps.browser_page(plan, "u-2")) == [[{"visitor": {"plan": "pro", "id": "u-2"}}]]
+
+
 def test_plans_that_name_no_visitor_add_nothing() -> None:
     plan, groups = a_plan(plan=["pro", "pro"]), a_plan("account", ["acme"], tier=["1"])
     assert len(shown(ps.browser_page(plan, "u-1", groups=groups, events=groups))) == 1

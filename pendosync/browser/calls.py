@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pendosync.browser.traits import told_id, told_traits
 from pendosync.errors import MappingError
+from pendosync.heads import ANONYMOUS
 from pendosync.settings import Settings
 
 Method = Literal["initialize", "identify", "track"]
 Traits = AbstractMapping[str, Any]
-
-ANONYMOUS: Final = "_PENDO_T_"
-"""How the id of a visitor begins who was never identified."""
 
 
 class Call(NamedTuple):

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import polars as pl
 
-from pendosync.browser.calls import Group, browser_calls
+from pendosync.browser.calls import Call, Group, Traits, browser_calls
 from pendosync.browser.pages import BrowserPage, build_page
 from pendosync.errors import PlanError, counted, listed, nearest
-from pendosync.frames import ISO_MS
+from pendosync.frames import ISO_MS, about_of, about_parts, is_unicode
+from pendosync.heads import is_off
 from pendosync.plans import Plan
 from pendosync.settings import Settings
 
-_ABOUT: Final = "about"
 _MOST_KNOWN: Final = 10_000
 
 
@@ -30,14 +30,14 @@ def browser_page(
 ) -> BrowserPage:
     """Return a page that shows what one visitor's browser would tell Pendo. Nothing is sent, and no key is needed.
 
-    On load it tells the visitor's values after the change, and the first of the visitor's accounts; each further
-    account follows, and then each event, by its time. A null is left out, and so is a message whose `integrations`
+    On load it tells the visitor's values after the change, and the first of the visitor's accounts, or the one that the
+    visitor's own row names; each further account follows, and then each event, by its time. A null is left out, and so is a message whose `integrations`
     turn Pendo off.
 
     Args:
         plan: a plan of visitors, of any route.
         id: the visitor.
-        groups: a plan of accounts, whose rows name their visitor.
+        groups: a plan of accounts or memberships, whose rows name their visitor.
         events: a plan of events, whose rows name their visitor.
         settings: what is told on load, and the trait that holds the account's id; None is `Settings()`.
 
@@ -52,26 +52,35 @@ def browser_page(
             f"This is a plan of {plan.shape.kind}s. Expected one of visitors, as a browser is a visitor's. "
             f"Hint: browser_page(visitors, id, groups=…)."
         )
-    row = _row_of(plan, id)
-    calls = []
-    if not _is_off(row):
-        accounts = [_group_of(one) for one in _rows_about(groups, id)]
-        first = accounts[0] if accounts else None
-        calls = browser_calls(
-            settings or Settings(),
-            {**_told(row), "id": id},
-            first.account if first else None,
-            parent_account=first.parent if first else None,
-            groups=accounts[1:],
-            events=[(_about(one, "event"), _told(one)) for one in _rows_about(events, id)],
-        )
+    rows = _meant_for_pendo(_row_of(plan, id)).rows(named=True)
+    accounts = [_group_of(row) for row in _rows_about(groups, id)]
+    happened = [(_about(row, "event"), _told(row)) for row in _rows_about(events, id)]
+    calls = _calls_of(rows[0], accounts, happened, settings or Settings()) if rows else []
     return build_page(calls, title=f"What the browser of {id} tells Pendo")
 
 
-def _row_of(plan: Plan, id_: str) -> dict[str, Any]:
-    found = plan.changes.filter(pl.col("id") == id_) if isinstance(id_, str) else plan.changes.clear()
+def _calls_of(
+    row: dict[str, Any], groups: Sequence[Group], events: Sequence[tuple[str, Traits]], settings: Settings
+) -> list[Call]:
+    """Return the calls of one visitor: on load with the first account, or with the one that its own row names."""
+    own = _about(row, "account_id")
+    known = list(groups) or ([Group({"id": own})] if own else [])
+    first = known[0] if known else None
+    return browser_calls(
+        settings,
+        {**_told(row), "id": row["id"]},
+        first.account if first else None,
+        parent_account=first.parent if first else None,
+        groups=known[1:],
+        events=events,
+    )
+
+
+def _row_of(plan: Plan, id_: str) -> pl.DataFrame:
+    is_text = isinstance(id_, str) and is_unicode(id_)
+    found = plan.changes.filter(pl.col("id") == id_) if is_text else plan.changes.clear()
     if found.height:
-        return _readable(found).row(0, named=True)
+        return _readable(found)
     known = plan.changes["id"].head(_MOST_KNOWN).to_list()
     near = nearest(str(id_), known) or known[:1]
     hint = f"did you mean {listed(near)}?" if near else "plan a visitor first."
@@ -82,17 +91,16 @@ def _row_of(plan: Plan, id_: str) -> dict[str, Any]:
 
 def _rows_about(plan: Plan | None, id_: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of *plan* that name this visitor and are meant for Pendo, by their time where they have one."""
-    if plan is None or "visitor_id" not in _parts_of(plan.changes):
+    if plan is None or "visitor_id" not in about_parts(plan.changes):
         return
-    rows = plan.changes.filter(pl.col(_ABOUT).struct.field("visitor_id") == id_)
-    if "at" in _parts_of(rows):
-        rows = rows.sort(pl.col(_ABOUT).struct.field("at"), maintain_order=True)
-    yield from (row for row in _readable(rows).iter_rows(named=True) if not _is_off(row))
+    rows = plan.changes.filter(about_of("visitor_id") == id_)
+    if "at" in about_parts(rows):
+        rows = rows.sort(about_of("at"), maintain_order=True)
+    yield from _readable(_meant_for_pendo(rows)).iter_rows(named=True)
 
 
-def _parts_of(changes: pl.DataFrame) -> list[str]:
-    struct = changes.schema.get(_ABOUT)
-    return [part.name for part in struct.fields] if isinstance(struct, pl.Struct) else []
+def _meant_for_pendo(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(~is_off()) if "integrations" in about_parts(rows) else rows
 
 
 def _readable(rows: pl.DataFrame) -> pl.DataFrame:
@@ -117,11 +125,5 @@ def _group_of(row: dict[str, Any]) -> Group:
     return Group.of(account, json.loads(parent) if parent else None)
 
 
-def _is_off(row: dict[str, Any]) -> bool:
-    """Tell whether a message's integrations keep it from Pendo."""
-    turned = json.loads(_about(row, "integrations") or "{}")
-    return isinstance(turned, dict) and turned.get("Pendo", turned.get("All", True)) is False
-
-
 def _about(row: dict[str, Any], part: str) -> Any:
-    return (row.get(_ABOUT) or {}).get(part)
+    return (row.get("about") or {}).get(part)
