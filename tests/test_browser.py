@@ -67,6 +67,7 @@ def calls_in(html: str) -> list[tuple[str, list[Any]]]:
     assert found.comments == []
     script = "".join(found.scripts)
     lines = [line for line in script.splitlines() if line.startswith("pendo.")]
+    assert not set("<>&\u2028\u2029") & set("".join(lines))
     calls = [re.fullmatch(r"pendo\.(\w+)\((.*)\);", line) for line in lines]
     texts = [(call[1], re.findall(r"JSON\.parse\('([^']*)'\)", call[2])) for call in calls if call]
     return [(name, [json.loads(one.replace("\\\\", "\\")) for one in told]) for name, told in texts]
@@ -232,6 +233,12 @@ def test_what_is_no_dict_of_traits_is_refused(wrong: Any) -> None:
         told(SETTINGS, *wrong)
 
 
+@pytest.mark.parametrize("name", ["", None, 7])
+def test_an_event_has_a_name(name: Any) -> None:
+    with pytest.raises(ps.MappingError, match=r"The name of the event is .* Expected .* Hint: "):
+        told(SETTINGS, VISITOR, events=[(name, {})])
+
+
 def test_a_parent_without_an_account_is_refused() -> None:
     with pytest.raises(ps.MappingError, match=r"parent account is given, and no account.*Hint:"):
         told(SETTINGS, VISITOR, parent_account="holding")
@@ -298,7 +305,19 @@ VALUES = st.one_of(
     st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=3),
 )  # fmt: skip
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1) | st.sampled_from(
-    ["__proto__", "constructor", "</script>", "<!--", "'", '"', "\\", "\u2028"]
+    [
+        "__proto__",
+        "constructor",
+        "</script>",
+        "</script ",
+        "</SCRIPT/x",
+        "<!-- <script>",
+        "&amp;",
+        "'",
+        '"',
+        "\\",
+        "\u2028",
+    ]
 )
 
 

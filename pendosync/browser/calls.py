@@ -114,7 +114,7 @@ def _group_call(visitor_id: str, group: Group) -> Call:
 
 
 def _track(name: str, properties: Traits) -> Call:
-    return Call("track", (told_id(name, "event"), told_traits(properties, "event")))
+    return Call("track", (told_id(name, "event", "name"), told_traits(properties, "event")))
 
 
 def _visitor(visitor: Traits, anonymous_id: str | None) -> dict[str, Any]:

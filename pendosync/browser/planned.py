@@ -31,8 +31,8 @@ def browser_page(
     """Return a page that shows what one visitor's browser would tell Pendo. Nothing is sent, and no key is needed.
 
     On load it tells the visitor's values after the change, and the first of the visitor's accounts, or the one that the
-    visitor's own row names; each further account follows, and then each event, by its time. A null is left out, and so is a message whose `integrations`
-    turn Pendo off.
+    visitor's own row names; each further account follows, and then each event, by its time. A null is left out, and so
+    is a message whose `integrations` turn Pendo off.
 
     Args:
         plan: a plan of visitors, of any route.

@@ -46,18 +46,22 @@ def told_traits(traits: AbstractMapping[str, Any], what: str) -> dict[str, Any]:
     return {name: _told(value, name, what) for name, value in traits.items() if value is not None}
 
 
-def told_id(value: object, what: str) -> str:
-    """Return an id as a browser tells it.
+def told_id(value: object, what: str, part: str = "id") -> str:
+    """Return an id, or another *part* that names a thing, as a browser tells it.
 
     Raises:
         MappingError: it is no text, or empty.
     """
     if isinstance(value, str) and value and is_unicode(value):
         return value
-    hint = f"str({value!r})" if isinstance(value, int) else f"{{'id': '…', …}} names the {what}"
+    hint = (
+        f"str({value!r})"
+        if isinstance(value, int)
+        else f"give the {what} {'an id' if part == 'id' else 'a name'}"
+    )
     raise MappingError(
-        f"The id of the {what} is {_short(value)}. Expected a text in Unicode, not empty. Hint: {hint}.",
-        trait="id",
+        f"The {part} of the {what} is {_short(value)}. Expected a text in Unicode, not empty. Hint: {hint}.",
+        trait=part,
     )
 
 

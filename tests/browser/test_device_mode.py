@@ -251,6 +251,8 @@ def test_what_is_told_as_a_page_is_left_arrives(visit: Visit) -> None:
     visit.open(ps.browser_snippet(visit.sandbox.settings, {"id": "v-1"}))
     visit.site.pages["/next"] = "<!doctype html><title>Next</title>"
     visit.page.evaluate("addEventListener('pagehide', () => pendo.track('Left', {}), {capture: true})")
+    visit.sandbox.misbehave("latency", seconds=1, path="/agent/received")
+    visit.page.evaluate("pendo.track('On its way', {})")
     visit.page.goto(f"{visit.site.url}/next")
     visit.wait(lambda: "Left" in visit.events())
 
@@ -260,13 +262,15 @@ def test_the_agent_is_loaded_from_a_host_of_your_own(visit: Visit) -> None:
     path = f"/content/agent/static/{key}/pendo.js"
     visit.site.pages[path] = "window.came = pendo._q;"
     settings = replace(visit.sandbox.settings, agent_url=f"{visit.site.url}/content")
-    visit.site.pages["/shop"] = (
-        f"<!doctype html><title>Shop</title>{ps.browser_snippet(settings, {'id': 'v-1'}).reveal()}"
-    )
+    snippet = ps.browser_snippet(settings, {"id": "v-1"}).reveal()
+    more = "<script>pendo.track('Early', {}); pendo.initialize({})</script>"
+    visit.site.pages["/shop"] = f"<!doctype html><title>Shop</title>{snippet}{more}"
     visit.page.goto(f"{visit.site.url}/shop")
     visit.page.wait_for_function("window.came")
     assert path in visit.site.asked
-    assert visit.page.evaluate("came") == [["initialize", {"visitor": {"id": "v-1"}}]]
+    assert visit.page.evaluate("came") == [
+        ["initialize", {"visitor": {"id": "v-1"}}], ["initialize", {}], ["track", "Early", {}],
+    ]  # fmt: skip
     assert visit.sandbox.requests() == []
 
 
