@@ -7,7 +7,7 @@ from collections.abc import Callable
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NoReturn, TypeVar
+from typing import Any, Final, Literal, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -20,7 +20,7 @@ N = TypeVar("N", int, float)
 
 _USED_FOR: Final = {
     "integration_key": "reading and writing metadata",
-    "app_key": "Segment's webhook",
+    "app_key": "Segment's webhook, the browser snippet",
     "track_secret": "track events",
 }
 _WHERE: Final = {
@@ -46,10 +46,13 @@ _SECRET_COLUMNS: Final[Heads] = (
 )  # fmt: skip
 _READS_ONLY: Final = "read only; Settings(…, access='write') or PENDO_ACCESS=write lets them push"
 
+_NO_AGENT_HINT: Final = "Settings(…, agent_url='https://…') or PENDO_AGENT_URL names one"
+
 _PLAIN: Final = (
     "PENDO_REGION", "PENDO_ACCESS", "PENDO_API_URL", "PENDO_DATA_URL",
     "PENDO_API_MAX_PER_SECOND", "PENDO_API_MAX_AT_ONCE", "PENDO_API_MAX_ROWS_PER_SECOND",
     "PENDO_DATA_MAX_PER_SECOND", "PENDO_DATA_MAX_AT_ONCE", "PENDO_DATA_MAX_ROWS_PER_SECOND",
+    "PENDO_AGENT_URL", "PENDO_USER_TRAITS_ON_LOAD", "PENDO_GROUP_ON_LOAD", "PENDO_ACCOUNT_TRAIT",
 )  # fmt: skip
 """What is set beside the keys."""
 
@@ -123,9 +126,16 @@ class Settings:
         api_url, data_url: base URLs in place of the region's own; plain HTTP only to this machine.
         api_pace, data_pace: requests per second and in flight, and rows per second, per host.
         access: `read`, or `write` to push: whoever only looks can't write by mistake. The sandbox's are `write`.
+        agent_url: where a browser loads Pendo's agent from, in place of the region's CDN: a URL, or the bare host name
+            of a subscription that has one of its own (Segment's "CNAME content host"). Region `au` has no known CDN.
+        user_traits_on_load: a browser's `initialize` carries the visitor's traits; else an `identify` after it.
+        group_on_load: a browser's `initialize` carries the account and its traits; else an `identify` after it.
+        account_trait: the visitor's trait that holds the account's id, where a browser is given no account.
 
     Raises:
         SettingsError: an unknown region or access, an empty secret, or a URL that isn't HTTPS and isn't on loopback.
+
+    Source: the settings of Segment's Pendo destination, in Segment's public docs, read 2026-11-26.
 
     Example:
         >>> Settings(region="eu", integration_key="abc")
@@ -141,6 +151,10 @@ class Settings:
     api_pace: Pace
     data_pace: Pace
     access: Literal["read", "write"]
+    agent_url: str | None
+    user_traits_on_load: bool
+    group_on_load: bool
+    account_trait: str | None
 
     def __init__(
         self,
@@ -153,6 +167,10 @@ class Settings:
         api_pace: Pace = API_PACE,
         data_pace: Pace = DATA_PACE,
         access: Literal["read", "write"] = "read",
+        agent_url: str | None = None,
+        user_traits_on_load: bool = True,
+        group_on_load: bool = True,
+        account_trait: str | None = None,
     ) -> None:
         # Before anything can fail, as a traceback may show the arguments; a dataclass's own __init__ keeps them as texts.
         integration_key, app_key, track_secret = map(_hidden, (integration_key, app_key, track_secret))
@@ -169,6 +187,10 @@ class Settings:
             "api_pace": api_pace,
             "data_pace": data_pace,
             "access": access,
+            "agent_url": _agent_url(agent_url, hosts.agent),
+            "user_traits_on_load": _ensured_flag("user_traits_on_load", user_traits_on_load),
+            "group_on_load": _ensured_flag("group_on_load", group_on_load),
+            "account_trait": _ensured_trait(account_trait),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -195,12 +217,30 @@ class Settings:
             api_pace=_pace(values, "PENDO_API", API_PACE),
             data_pace=_pace(values, "PENDO_DATA", DATA_PACE),
             access=values.get("PENDO_ACCESS") or "read",  # type: ignore[arg-type]  # checked below
+            agent_url=values.get("PENDO_AGENT_URL") or None,
+            user_traits_on_load=_flag(values, "PENDO_USER_TRAITS_ON_LOAD"),
+            group_on_load=_flag(values, "PENDO_GROUP_ON_LOAD"),
+            account_trait=values.get("PENDO_ACCOUNT_TRAIT") or None,
         )
 
     @property
     def target(self) -> Target:
         """The place these settings point to, with the pace of each host; holds no key."""
         return Target(self.region, self.api_url, self.data_url, self.api_pace, self.data_pace)
+
+    @property
+    def agent_base(self) -> str:
+        """The base URL that a browser loads Pendo's agent from.
+
+        Raises:
+            SettingsError: none is known for this region.
+        """
+        if self.agent_url is None:
+            raise SettingsError(
+                f"No host is known that a browser in region {self.region!r} loads Pendo's agent from. Expected one to be "
+                f"named. Hint: {_NO_AGENT_HINT}, as your app's install snippet in Pendo shows it."
+            )
+        return self.agent_url
 
     def ensure_write(self) -> None:
         """Return nothing where these settings may push.
@@ -239,8 +279,18 @@ class Settings:
             ("access", "write: these settings may push" if held.get("access") == "write" else _READS_ONLY),
             ("API host", f"{held.get('api_url')}, {held.get('api_pace')}"),
             ("data host", f"{held.get('data_url')}, {held.get('data_pace')}"),
+            ("browser agent", held.get("agent_url") or f"no known host in this region; {_NO_AGENT_HINT}"),
+            ("on page load", _on_load(held)),
         ]
         return report_html(Report(f"Settings: region {held.get('region')}", facts, (grid,)))
+
+
+def _on_load(held: AbstractMapping[str, Any]) -> str:
+    """Return what a browser tells at the start, and what it is told later."""
+    first = ["visitor with traits" if held.get("user_traits_on_load") else "visitor's id, traits after it"]
+    first.append("account" if held.get("group_on_load") else "account after it")
+    trait = held.get("account_trait")
+    return ", ".join([*first, *([f"account's id from trait {trait!r}"] if trait else [])])
 
 
 def _secret_row(name: str, is_set: bool) -> tuple[str, ...]:
@@ -321,6 +371,34 @@ def _ensured_url(name: str, url: str) -> str:
         f"{name} is no address that a key may be sent to. Expected https://…, or http:// on this machine only. "
         f"Hint: leave {name} out to use the region's own host ({', '.join(REGIONS)})."
     )
+
+
+def _agent_url(url: str | None, host: str | None) -> str | None:
+    """Return where the agent is loaded from: *url*, which may be a bare host name, or else *host*; None is unknown."""
+    given = url or host
+    if given is None:
+        return None
+    return _ensured_url("agent_url", given if "://" in given else f"https://{given}")
+
+
+def _ensured_flag(name: str, value: bool) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise SettingsError.bad_value(name, value, "True or False")
+
+
+def _ensured_trait(name: str | None) -> str | None:
+    if name is None or (isinstance(name, str) and name.strip()):
+        return name
+    raise SettingsError.bad_value("account_trait", name, "the name of a visitor's trait, or None")
+
+
+def _flag(values: AbstractMapping[str, str | None], name: str) -> bool:
+    """Return the flag of that name; nothing is true."""
+    text = (values.get(name) or "true").strip().lower()
+    if text not in ("true", "false"):
+        raise SettingsError.bad_value(name, text, "true or false")
+    return text == "true"
 
 
 def _pace(values: AbstractMapping[str, str | None], prefix: str, default: Pace) -> Pace:

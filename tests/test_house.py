@@ -36,7 +36,7 @@ FLOORS = (
     ("refusals", "loops"),
     ("auth", "records"),
     ("plans", "client", "sandbox", "rundb"),
-    ("planning", "runfile", "remote", "preview"),
+    ("planning", "runfile", "remote", "preview", "browser"),
     ("journal", "shortcuts"),
     ("answers", "snapshots", "splitting", "remaining", "lookback", "refresh", "rejected", "verify"),
     ("tally", "drift"),
