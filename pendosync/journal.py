@@ -355,7 +355,8 @@ def _outcome_exprs() -> list[pl.Expr]:
     written = pl.when(creates).then(pl.lit("created")).otherwise(told_status)
     status = pl.when(is_skipped).then(pl.lit("skipped")).otherwise(written)
     again = pl.when(pl.col("resent") > 0).then(pl.lit(SENT_AGAIN))
-    of_batch = pl.coalesce(pl.when(pl.col("reason") != "").then(pl.col("reason")), again)
+    told = pl.when(pl.col("reason") != "").then(pl.col("reason"))
+    of_batch = pl.concat_str(told, again, separator="; ", ignore_nulls=True)
     fallback = pl.when(sent).then(pl.lit(IN_FLIGHT)).otherwise(pl.lit(NOT_SENT))
     reason = (
         pl.when(is_skipped)

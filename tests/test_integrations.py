@@ -33,7 +33,9 @@ def test_what_turns_pendo_off_is_skipped_and_the_rest_travels(sandbox, client, j
         TABLE, a_mapping(route), client=client, batch_size=4, gates=ps.Gates(max_changed_share=None)
     )
     assert plan.summary.actions == {"update": 6, "skip": 4}
-    assert plan.changes["id"].to_list() == [id for id, sent in zip(IDS, IS_SENT) if sent] + IDS[6:]
+    assert (
+        plan.changes["id"].to_list() == [id for id, sent in zip(IDS, IS_SENT, strict=True) if sent] + IDS[6:]
+    )
     assert "4 rows turn Pendo off" in repr(plan)
     sandbox.forget_requests()
     run = ps.push(plan, client=client, journal=journal, show=False)
@@ -57,7 +59,8 @@ def test_the_object_travels_as_it_was_given(client) -> None:
     plan = ps.plan_table(TABLE, a_mapping(), client=client)
     sent = {json.loads(body)["userId"]: json.loads(body)["integrations"] for body in ps.dry_run(plan)["body"]}
     assert sent == {
-        id: one or ({"Pendo": True} if one is None else one) for id, one in zip(IDS[:6], OBJECTS[:6])
+        id: one or ({"Pendo": True} if one is None else one)
+        for id, one in zip(IDS[:6], OBJECTS[:6], strict=True)
     }
 
 
