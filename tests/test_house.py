@@ -21,7 +21,8 @@ FLOORS = (
     ("errors", "meter", "turns"),
     ("reports",),
     ("regions", "folders", "gates", "pacing", "retries"),
-    ("throttle",),
+    ("throttle", "keys"),
+    ("env",),
     ("frames",),
     ("overview", "settings", "shapes", "traits", "kinds"),
     ("mapping", "messages", "notes"),
@@ -63,7 +64,7 @@ WALLS = {
     "IPython": {"preview"},
     "asyncio": {"throttle", "loops", "client", "lookback", "turns", "pusher", "runs", "sandbox"},
     "tornado": {"sandbox"},
-    "dotenv": {"settings"},
+    "dotenv": {"env"},
     "fastexcel": {"tables"},
     "polars": set(RANKS)
     - {
@@ -82,6 +83,8 @@ WALLS = {
         "loops",
         "auth",
         "kinds",
+        "keys",
+        "env",
     }
     - {"client", "rundb", "runfile"},
 }
