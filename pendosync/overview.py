@@ -63,6 +63,7 @@ class Summary:
     recheck_s: float | None
     held: Sequence[str]
     notes: Sequence[str]
+    lands_in: str
 
     def __repr__(self) -> str:
         return repr(_report(self))
@@ -96,7 +97,8 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.n_recheck:
         yield "first", _recheck(summary)
     yield "requests", _requests(summary)
-    yield "changes", _pairs(summary.fields) or "none"
+    if summary.route != "audience":
+        yield "changes", _pairs(summary.fields) or "none"
     for name, counts in zip(_BY_RULE, (summary.blocked, summary.warned), strict=True):
         if counts:
             yield name, _pairs(counts)
@@ -105,9 +107,10 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
 
 def _headline(summary: Summary) -> str:
     actions = ", ".join(f"{name} {n:,}" for name, n in summary.actions.items()) or "nothing to change"
-    route = "" if summary.route == "metadata" else f" by {summary.route}"
-    where = f"{summary.group}{route}" if summary.group else summary.route
-    return f"Plan: {actions} · {summary.kind}s → {where}, {summary.target}"
+    if "delete" in summary.actions:
+        return f"Plan: delete {summary.lands_in}, {summary.target}"
+    route = f" by {summary.route}" if summary.group and summary.route != "metadata" else ""
+    return f"Plan: {actions} · {summary.kind}s → {summary.lands_in}{route}, {summary.target}"
 
 
 def _recheck(summary: Summary) -> str:

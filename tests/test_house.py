@@ -36,10 +36,10 @@ FLOORS = (
     ("refusals", "loops"),
     ("auth", "records"),
     ("plans", "client", "sandbox", "rundb"),
-    ("planning", "runfile", "remote", "preview"),
+    ("planning", "runfile", "remote", "preview", "held_audiences"),
     ("journal", "shortcuts"),
     ("answers", "snapshots", "splitting", "remaining", "lookback", "refresh", "rejected", "verify"),
-    ("tally", "drift"),
+    ("tally", "drift", "creation", "audiences"),
     ("pusher",),
     ("runs",),
     ("push",),
@@ -82,6 +82,8 @@ WALLS = {
         "loops",
         "auth",
         "kinds",
+        "held_audiences",
+        "creation",
     }
     - {"client", "rundb", "runfile"},
 }
