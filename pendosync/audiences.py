@@ -169,7 +169,9 @@ def _series_of(visitors: Iterable[str]) -> pl.Series:
     is_list = isinstance(visitors, Iterable) and not isinstance(visitors, str | bytes)
     ids = list(visitors) if is_list else []
     try:
-        if not is_list or not all(isinstance(one, str | int | None) and type(one) is not bool for one in ids):
+        if not is_list or not all(
+            isinstance(one, str | int | None) and not isinstance(one, bool) for one in ids
+        ):
             raise TypeError("no list of texts or whole numbers")
         return pl.Series(ids, strict=True)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:

@@ -39,7 +39,7 @@ async def read_audience(client: Client, id_: str) -> Audience | None:
         raise
     told = answer.json()
     name = told.get("name") if isinstance(told, dict) else None
-    return Audience(id_, name if _is_text(name) else "")
+    return Audience(id_, name if isinstance(name, str) and _is_text(name) else "")
 
 
 def _is_text(value: object) -> bool:

@@ -13,7 +13,6 @@ from pendosync.frames import HELD_KINDS, Kind, Route
 from pendosync.gates import Canary
 from pendosync.regions import MASK
 
-
 MOST_MEMBERS: Final = 1_000
 """Visitors in a request to an audience. Source: Segment's public Pendo Audiences destination, read 2026-11-23."""
 

@@ -39,7 +39,7 @@ FLOORS = (
     ("planning", "runfile", "remote", "preview", "held_audiences"),
     ("journal", "shortcuts"),
     ("answers", "snapshots", "splitting", "remaining", "lookback", "refresh", "rejected", "verify"),
-    ("tally", "drift", "creation", "audiences"),
+    ("tally", "drift", "creation", "audiences", "audience_undo"),
     ("pusher",),
     ("runs",),
     ("push",),
