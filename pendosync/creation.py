@@ -10,7 +10,7 @@ from pendosync.errors import PushError, RemoteError, counted, listed
 from pendosync.held_audiences import read_audiences
 from pendosync.plans import Plan
 from pendosync.runfile import BatchResult, Creation, RunRecord
-from pendosync.shapes import Shape
+from pendosync.shapes import Shape, Step
 
 
 class AudienceCalls:
@@ -55,6 +55,19 @@ class AudienceCalls:
             raise PushError(
                 f"An audience called {audience.name!r} came to be since the plan was made ({listed(same)}). Expected that "
                 f"name to be free. Hint: plan_audience(plan, client=client, audience_id={same[0]!r}) adds to it.",
+                run_id=self._record.run_id,
+            )
+
+    def ensure_created(self, step: Step) -> None:
+        """Return nothing where the requests of *step* have an audience to go to, or create it.
+
+        Raises:
+            PushError: none was created, as Pendo took no id of the first request.
+        """
+        if step.number and self.shape.creates_audience:
+            raise PushError(
+                f"The {self.shape.audience} was not created, as Pendo took none of the first ids. Expected an audience for the "
+                f"others. Hint: read_outcomes(journal, {self._record.run_id!r}) says why; then plan_audience again.",
                 run_id=self._record.run_id,
             )
 

@@ -31,6 +31,9 @@ _MOST_COLUMNS: Final = 6
 _MOST_PAIRS: Final = 12
 _HELD: Final = Signed("✕ held back")
 _BY_RULE: Final = (Signed("✕ blocked"), Signed("△ warnings"))
+_DEEDS: Final = {"create": "new", "remove": "remove", "delete": "delete"}
+"""What stands beside an id that is neither changed nor added."""
+
 _TINTS: Final = {
     "new": "background:rgba(40,160,80,.18)",
     "changed": "background:rgba(200,150,30,.18)",
@@ -152,7 +155,8 @@ def _changes_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -
 
 
 def _row_html(row: AbstractMapping[str, Any], names: Sequence[str]) -> str:
-    tag = " <span style='font-size:11px'>new</span>" if row["action"] == "create" else ""
+    deed = _DEEDS.get(row["action"])
+    tag = f" <span style='font-size:11px'>{deed}</span>" if deed else ""
     raw, raw_after = (json.loads(row[name] or "{}") for name in ("before_raw", "after_raw"))
     cells = "".join(
         _cell_html(

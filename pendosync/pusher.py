@@ -192,6 +192,7 @@ class Pusher:
         return self._is_cancelled or self.error is not None
 
     async def _send_step(self, step: Step) -> None:
+        self._audience.ensure_created(step)
         rest = iter([number for number in self._remaining.partial if number in step.batches])
         batches = self._batches(step)
         async with asyncio.TaskGroup() as workers:
