@@ -7,6 +7,7 @@ says. The whole way in ten lines stands in the README.
 from importlib.metadata import version as _version
 
 from pendosync.audiences import plan_audience
+from pendosync.browser import BrowserPage, Snippet, browser_page, browser_snippet
 from pendosync.checks import check_values, drop_blocked, ensure_clean
 from pendosync.client import Client, open_client
 from pendosync.diffs import diff_values
@@ -35,6 +36,7 @@ from pendosync.errors import (
     TableError,
     UnreachableError,
 )
+from pendosync.events import load_events
 from pendosync.gates import Canary, Gates
 from pendosync.journal import Journal, open_journal, read_outcomes, read_plan, read_runs
 from pendosync.mapping import Mapping, load_mapping
@@ -49,6 +51,7 @@ from pendosync.rejected import plan_rejected
 from pendosync.remote import check_access, fetch_fields, fetch_values
 from pendosync.retries import Retry
 from pendosync.sandbox import Sandbox, open_sandbox
+from pendosync.segment_messages import SegmentMessages, load_segment_messages
 from pendosync.selections import Selection, about, after, before, changed
 from pendosync.settings import Settings
 from pendosync.shortcuts import plan_table
@@ -67,6 +70,7 @@ __version__ = _version("pendosync")
 __all__ = [
     "AnswerError",
     "BrokenError",
+    "BrowserPage",
     "BusyError",
     "Canary",
     "Client",
@@ -94,9 +98,11 @@ __all__ = [
     "Run",
     "Sandbox",
     "SandboxError",
+    "SegmentMessages",
     "Selection",
     "Settings",
     "SettingsError",
+    "Snippet",
     "StalePlanError",
     "TableError",
     "Target",
@@ -106,6 +112,8 @@ __all__ = [
     "after",
     "attach_run",
     "before",
+    "browser_page",
+    "browser_snippet",
     "build_curl",
     "build_summary",
     "changed",
@@ -120,8 +128,10 @@ __all__ = [
     "ensure_clean",
     "fetch_fields",
     "fetch_values",
+    "load_events",
     "load_mapping",
     "load_plan",
+    "load_segment_messages",
     "load_table",
     "map_events",
     "map_traits",

@@ -58,7 +58,7 @@ _VARIABLES: Final = {
 class Plan:
     """What a push may do, and nothing else: changes of one kind, group, route and target.
 
-    Made by `plan_changes`, `plan_table` or `plan_undo`; never changed. Two plans are the same when their `digest` is.
+    Made by `plan_changes`, `plan_table`, `plan_audience` or `plan_undo`; never changed. Two plans are the same when their `digest` is.
 
     Args:
         mapping: what became what.

@@ -75,7 +75,8 @@ def create_fields(client: ps.Client) -> None:
 def a_mapping(kind: str, route: str) -> ps.Mapping:
     types = {"string": "text", "number": "float", "boolean": "boolean"}
     traits = [ps.Trait(name, type=types[held]) for name, held in NEW_FIELDS[kind].items()]  # type: ignore[arg-type]
-    return ps.Mapping(kind, "id", traits, route=route)  # type: ignore[arg-type]
+    caller = "id" if (kind, route) == ("account", "webhook") else ""
+    return ps.Mapping(kind, "id", traits, route=route, visitor_id=caller)  # type: ignore[arg-type]
 
 
 def wanted(table: pl.DataFrame, fields: list[str]) -> dict[str, dict[str, object]]:

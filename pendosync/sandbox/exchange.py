@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn
 from urllib.parse import parse_qsl, unquote
 
 from pendosync.regions import MASK
@@ -14,6 +14,12 @@ Point = Literal["start", "headers", "mid_body"]
 """Where on its way an answer can be stopped: before the first byte, after the headers, half-way through the body."""
 
 Encoding = Literal["gzip", "deflate", "chunked"]
+
+_SPARE_DEPTH: Final = 64
+
+
+_BEFORE_KEY: Final = ("/data/segmentio/", "/agent/static/", "/agent/received/")
+"""The paths in which the app key stands next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +95,32 @@ class Request:
     def shown(self) -> str:
         """Path and query with the app key masked: what people and faults see."""
         path = self.path
-        if path.startswith("/data/segmentio/"):
-            _, _, rest = path.removeprefix("/data/segmentio/").partition("/")
-            path = f"/data/segmentio/{MASK}" + (f"/{rest}" if rest else "")
+        for before in (prefix for prefix in _BEFORE_KEY if path.startswith(prefix)):
+            _, _, rest = path.removeprefix(before).partition("/")
+            path = f"{before}{MASK}" + (f"/{rest}" if rest else "")
         return f"{path}?{self.query}" if self.query else path
 
     @property
     def host_kind(self) -> str:
-        """Which of a region's hosts this would have gone to: `data` or `api`."""
-        return "data" if self.path.startswith("/data/") else "api"
+        """Which of a region's hosts this would have gone to: `data`, `agent` or `api`."""
+        place = self.path.split("/", 2)[1]
+        return place if place in ("data", "agent") else "api"
 
     def json(self) -> Any:
         """Return the body's content.
 
+        It is read within a few lists more: what is taken is not nested so deep that an answer which holds it, deeper
+        yet, could not be written.
+
         Raises:
-            Refusal: 400, it is not strict JSON in UTF-8.
+            Refusal: 400, it is not strict JSON in UTF-8, or nested too deep.
         """
         try:
-            return json.loads(self.body.decode("utf-8"), parse_constant=_refuse_constant)
+            text = f"{'[' * _SPARE_DEPTH}{self.body.decode('utf-8')}{']' * _SPARE_DEPTH}"
+            content = json.loads(text, parse_constant=_refuse_constant)
+            for _ in range(_SPARE_DEPTH):
+                (content,) = content
+            return content
         except (ValueError, RecursionError):
             raise Refusal(400, "the body is not JSON") from None
 

@@ -109,6 +109,16 @@ def read_time(value: Any) -> int:
         raise WrongTypeError from None
 
 
+def happened_ms(timestamp: Any, arrived_s: float) -> int:
+    """Return an event's time as epoch milliseconds: a number of them, an ISO 8601 text, else when it arrived."""
+    if type(timestamp) is int:
+        return timestamp
+    try:
+        return read_time(timestamp)
+    except WrongTypeError:
+        return int(arrived_s * 1000)
+
+
 def _accepting(type_: str, switches: Switches) -> Reader:
     if type_ == "string":
         return _text_reader(switches)

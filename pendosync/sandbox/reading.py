@@ -5,28 +5,17 @@ Source: Pendo's public docs and public clients, read 2026-11-23.
 
 from __future__ import annotations
 
-import json
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Final
 
 from pendosync.sandbox.call import Call
+from pendosync.sandbox.events import read_events
 from pendosync.sandbox.exchange import Answer, Refusal, Routes, json_answer
+from pendosync.sandbox.filters import Condition, read_conditions
 
 ROUTES: Final = Routes()
-
-_COMPARISONS: Final[dict[str, Callable[[str, str], bool]]] = {
-    "==": eq,
-    "!=": ne,
-    "<": lt,
-    "<=": le,
-    ">": gt,
-    ">=": ge,
-}
-_CONDITION: Final = re.compile(r'\s*(\w+)\s*(==|!=|<=|>=|<|>)\s*("(?:[^"\\]|\\.)*")\s*(&&|$)')
 
 
 @ROUTES.at("GET", "/api/v1/visitor/{id}")
@@ -44,12 +33,16 @@ def read_account(call: Call, id: str) -> Answer:
 @ROUTES.at("POST", "/api/v1/aggregation")
 def aggregate(call: Call) -> Answer:
     """Answer the rows of a pipeline: a source, then sort, filter and limit in any order."""
-    first, *steps = _pipeline(call)
-    rows = _source(call, first)
-    for step in steps:
-        rows = _STEPS[step[0]](rows, step[1])
-    records = ((id_, call.store.seen(rows.kind, id_)) for id_ in rows.ids)
-    return json_answer({"results": [{rows.id_key: id_, "metadata": record} for id_, record in records]})
+    (_, source), *steps = _pipeline(call)
+    events = read_events(call, source, steps) if type(source) is dict else None
+    return json_answer({"results": _records(call, source, steps) if events is None else events})
+
+
+def _records(call: Call, source: Any, steps: list[tuple[str, Any]]) -> list[dict[str, Any]]:
+    rows = _source(call, source)
+    for name, asked in steps:
+        rows = _STEPS[name](rows, asked)
+    return [{rows.id_key: id_, "metadata": call.store.seen(rows.kind, id_)} for id_ in rows.ids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +78,9 @@ def _pipeline(call: Call) -> list[tuple[str, Any]]:
     return steps
 
 
-def _source(call: Call, step: tuple[str, Any]) -> _Rows:
-    source = step[1]
+def _source(call: Call, source: Any) -> _Rows:
     if type(source) is not dict or len(source) != 1 or next(iter(source)) not in ("visitors", "accounts"):
-        raise Refusal(400, "the source is neither visitors nor accounts")
+        raise Refusal(400, "the source is none of visitors, accounts, trackTypes and trackEvents")
     name, asked = next(iter(source.items()))
     if asked not in (None, {}) and not (name == "visitors" and _is_identified_option(asked)):
         raise Refusal(400, f"the source {name} does not take {asked!r}")
@@ -111,39 +103,20 @@ def _sorted(rows: _Rows, keys: Any) -> _Rows:
 
 
 def _filtered(rows: _Rows, text: Any) -> _Rows:
-    for sign, operand in _conditions(rows, text):
-        if rows.is_ordered and sign in (">", ">=", "<", "<="):
-            ids = _cut(rows.ids, sign, operand)
+    for condition in read_conditions(text, (rows.id_key,)):
+        if rows.is_ordered and condition.sign in (">", ">=", "<", "<="):
+            ids = _cut(rows.ids, condition)
             rows = _Rows(rows.kind, ids, ids)
         else:
-            compare = _COMPARISONS[sign]
-            ids = [id_ for id_ in rows.ids if compare(id_, operand)]
+            ids = [id_ for id_ in rows.ids if condition.holds(id_)]
             rows = _Rows(rows.kind, ids, ids if rows.is_ordered else None)
     return rows
 
 
-def _cut(ids: list[str], sign: str, operand: str) -> list[str]:
-    place = (bisect_left if sign in (">=", "<") else bisect_right)(ids, operand)
-    return ids[place:] if sign[0] == ">" else ids[:place]
-
-
-def _conditions(rows: _Rows, text: Any) -> list[tuple[str, str]]:
-    """Return sign and operand of each comparison of the id, joined by `&&`."""
-    conditions, place, joint = [], 0, "&&"
-    while joint == "&&":
-        found = _CONDITION.match(text, place) if type(text) is str else None
-        if found is None or found[1] != rows.id_key:
-            raise Refusal(400, f"this filter is not understood: {text!r}")
-        conditions.append((found[2], _literal(found[3])))
-        place, joint = found.end(), found[4]
-    return conditions
-
-
-def _literal(text: str) -> str:
-    try:
-        return str(json.loads(text))
-    except ValueError:
-        raise Refusal(400, f"no text in quotes: {text}") from None
+def _cut(ids: list[str], condition: Condition) -> list[str]:
+    find = bisect_left if condition.sign in (">=", "<") else bisect_right
+    place = find(ids, condition.operand)
+    return ids[place:] if condition.sign[0] == ">" else ids[:place]
 
 
 def _limited(rows: _Rows, most: Any) -> _Rows:

@@ -114,6 +114,12 @@ class Switches:
     track_events_enabled: bool = _switch(
         False, True, about="Pendo has turned track events of the webhook on; else 200, and nothing happens"
     )
+    webhook_event_limits: str = _switch(
+        "as_track",
+        "none",
+        about="the webhook's track events have the limits of /data/track, in age, size and names: beyond, not "
+        "processed; or none",
+    )
     track_over_limits: str = _switch(
         "refused",
         "not_processed",

@@ -84,8 +84,12 @@ class _Options:
                 )
 
 
+Source = str | os.PathLike[str] | pl.LazyFrame | pl.DataFrame | ArrowStream
+"""What `load_table` takes."""
+
+
 def load_table(
-    source: str | os.PathLike[str] | pl.LazyFrame | pl.DataFrame | ArrowStream,
+    source: Source,
     /,
     *,
     sheet: str | None = None,

@@ -207,3 +207,25 @@ def test_track_event_over_the_limits_is_400_or_not_processed(track, sandbox, pro
 def test_track_event_at_the_limits_is_processed(track, sandbox):
     track("POST", "/data/track", event(properties={"a" * 32: "x" * (512 - 32 - 7)}))
     assert sandbox.events()[0]["processed"]
+
+
+def test_half_a_character_in_an_events_properties_is_no_fault_of_ours(track, sandbox):
+    assert track("POST", "/data/track", event(properties={"a": "\ud800"})).status == 200
+    assert sandbox.events()[0]["properties"] == {"a": "\ud800"}
+
+
+def test_what_is_nested_as_deep_as_is_taken_can_be_read_back(call, sandbox):
+    """Deeper than JSON can be read is refused; just below, it must not break who reads."""
+    sandbox.switch(webhook_nested="kept")
+
+    def is_taken(depth):
+        text = f'{{"type":"identify","userId":"u-0001","traits":{{"a":{"[" * depth}{"]" * depth}}}}}'
+        return call("POST", WEBHOOK, text).status == 200
+
+    taken, refused = 1, 4_000_000
+    while refused - taken > 1:
+        depth = (taken + refused) // 2
+        taken, refused = (depth, refused) if is_taken(depth) else (taken, depth)
+    assert taken > 100
+    assert call("GET", "/api/v1/visitor/u-0001").status == 200
+    assert call("POST", WEBHOOK, identify(a=1)).status == 200

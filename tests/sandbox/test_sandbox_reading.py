@@ -131,3 +131,7 @@ def test_written_ids_are_found_at_once(aggregate, call):
     body = [{"visitorId": "u-0001a", "values": {"plan": "x"}}]
     call("POST", "/api/v1/metadata/visitor/custom/value?create=true", body)
     assert ids(aggregate(IDENTIFIED, SORTED, {"filter": 'visitorId>"u-0001"'}, {"limit": 1})) == ["u-0001a"]
+
+
+def test_half_a_character_in_a_filter_is_refused_like_any_other(aggregate):
+    assert aggregate(IDENTIFIED, {"filter": 'visitorId=="\ud800\\x"'}).status == 400

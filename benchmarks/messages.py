@@ -1,0 +1,69 @@
+"""How many of Segment's messages a second become tables?
+
+python -m benchmarks.messages [--messages 1000000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pendosync as ps
+
+
+def lines(n: int) -> Iterator[str]:
+    """Yield *n* messages: of ten, five tracks, four identifies and a group."""
+    for at in range(n):
+        user, spread = f"u-{at % (n // 4 + 1)}", at * 2_654_435_761 % 4_294_967_291
+        common = {"messageId": f"m-{at}", "userId": user, "timestamp": f"2026-01-{spread % 28 + 1:02}T08:00:00.{spread % 1000:03}Z"}  # fmt: skip
+        traits = {
+            "plan": ("free", "pro")[spread % 2],
+            "seats": spread % 500,
+            "score": spread / 7,
+            "trial": spread % 3 == 0,
+        }
+        if at % 10 < 5:
+            own = {
+                "type": "track",
+                "event": "Opened",
+                "properties": {**traits, "page": {"path": f"/{spread % 99}"}},
+            }
+        elif at % 10 < 9:
+            own = {"type": "identify", "traits": {**traits, "address": {"city": "Rome"}}}
+        else:
+            own = {"type": "group", "groupId": f"a-{spread % 1000}", "traits": traits}
+        yield json.dumps({**common, **own})
+
+
+def main() -> None:
+    """Write the messages, load them, and print the pace."""
+    ask = argparse.ArgumentParser(description=__doc__)
+    ask.add_argument("--messages", type=int, default=1_000_000)
+    n = ask.parse_args().messages
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "messages.ndjson"
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines(n))
+        began = time.perf_counter()
+        messages = ps.load_segment_messages(path)
+        took = time.perf_counter() - began
+    print(messages)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{n:,} messages in {took:.1f} s: {n / took:,.0f} a second, at most {most:.1f} GB")
+    Path("build/bench").mkdir(parents=True, exist_ok=True)
+    told = {
+        "messages": n,
+        "seconds": round(took, 2),
+        "per_second": round(n / took),
+        "most_gb": round(most, 2),
+    }
+    Path("build/bench/messages.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

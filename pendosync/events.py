@@ -1,0 +1,61 @@
+"""From a file or frame to a table of events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as AbstractMapping
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from pendosync.tables import Source, load_table
+
+_PROPERTIES = "properties"
+
+
+def load_events(
+    source: Source,
+    /,
+    *,
+    sheet: str | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
+    null_values: str | Sequence[str] | None = None,
+    schema_overrides: AbstractMapping[str, Any] | None = None,
+) -> pl.LazyFrame | pl.DataFrame:
+    """Return *source* as a table, one row an event: `load_table`, and each property a column of its own.
+
+    A column `properties` that holds objects, as in NDJSON, gives way to a column for each property: `Mapping(traits=…)`
+    names them like any other. One whose name the table has already is called `properties_` and that name.
+
+    Args:
+        source, sheet, separator, encoding, null_values, schema_overrides: as in `load_table`.
+
+    Raises:
+        TableError, ColumnNotFoundError: as `load_table`.
+
+    Example:
+        >>> table = pl.DataFrame({"event": ["Signed Up"], "properties": [{"plan": "pro", "event": "x"}]})
+        >>> load_events(table).columns
+        ['event', 'plan', 'properties_event']
+    """
+    table = load_table(
+        source,
+        sheet=sheet,
+        separator=separator,
+        encoding=encoding,
+        null_values=null_values,
+        schema_overrides=schema_overrides,
+    )
+    schema = table.collect_schema()
+    struct = schema.get(_PROPERTIES)
+    if not isinstance(struct, pl.Struct):
+        return table
+    others = set(schema.names()) - {_PROPERTIES}
+    parts = [
+        pl.col(_PROPERTIES)
+        .struct.field(part.name)
+        .alias(f"{_PROPERTIES}_{part.name}" if part.name in others else part.name)
+        for part in struct.fields
+    ]
+    return table.select(pl.exclude(_PROPERTIES), *parts)
