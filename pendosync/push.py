@@ -31,6 +31,9 @@ def push(plan: Plan, /, *, client: Client, journal: Journal, show: bool = True) 
     busy one, is tried again, as metadata writes and messages with the same `messageId` may be repeated. Before a bulk
     write the key's write access is asked for, so that a read-only key is told before anything is sent.
 
+    The requests of an audience go one after another. The one that creates it is never repeated where it may have been
+    carried out: `resume_push` looks for the audience by its name.
+
     Args:
         plan: what to send, and only that.
         client: where to; its target must be the plan's, its settings' access `write`.

@@ -586,6 +586,20 @@ def is_under_way(sandbox: ps.Sandbox, journal: ps.Journal, method: str, when: st
     return False
 
 
+def test_an_id_written_down_before_its_batch_is_gone_on_with(sandbox, client, journal) -> None:
+    """As a run is left that is killed right after the id of its audience was written."""
+    audience, run_id = create(client, journal, ["a", "b"])
+    with closing(sqlite3.connect(journal.path / run_id / "run.sqlite")) as db, db:
+        db.execute("UPDATE batch SET state = 'sending', status = NULL")
+        db.execute("UPDATE run SET state = 'running', ended_at = NULL")
+    assert statuses(ps.read_outcomes(journal, run_id)) == {"unknown": 2}
+    sandbox.forget_requests()
+    assert statuses(ps.resume_push(journal, run_id, client=client, show=False).wait()) == {"updated": 2}
+    assert [(one["method"], one["path"]) for one in writes(sandbox)] == [
+        ("PATCH", f"/api/v1/segment/{audience}/visitor")
+    ]  # fmt: skip
+
+
 def test_a_run_of_before_there_were_audiences_can_be_read(sandbox, client, journal) -> None:
     mapping = ps.Mapping("visitor", id="id", traits=["seats"])
     plan = ps.plan_table(pl.DataFrame({"id": ["u-0001"], "seats": [901]}), mapping, client=client)
