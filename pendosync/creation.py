@@ -108,9 +108,8 @@ class AudienceCalls:
         """Return what an error says of a request's ids, where that is more than *result*."""
         if self.is_creating(method):
             if error.in_doubt:
-                return replace(
-                    result, is_refused=False, is_too_long=False
-                )  # in parts it would be created again
+                # in parts it would be created again
+                return replace(result, is_refused=False, is_too_long=False)
             self.give_back()
         if method == "DELETE" and error.status == 404:
             return _gone(result)

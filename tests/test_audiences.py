@@ -461,6 +461,7 @@ def test_a_creation_whose_answer_was_lost_is_found_by_its_name_and_not_repeated(
     plan = ps.plan_audience(MANY, client=client, name=NAME)
     sandbox.misbehave(**fault, path="/api/v1/segment/upload")
     error = stopped(plan, client, journal)
+    assert "created already" not in str(error)
     assert statuses(ps.read_outcomes(journal, error.run_id)) == {"unknown": 1000, "pending": 1500}
     assert calls(sandbox) == [("POST", "upload")]
     run = ps.resume_push(journal, error.run_id, client=client, show=False)
