@@ -6,6 +6,7 @@ says. The whole way in ten lines stands in the README.
 
 from importlib.metadata import version as _version
 
+from pendosync.audiences import plan_audience
 from pendosync.browser import BrowserPage, Snippet, browser_page, browser_snippet
 from pendosync.checks import check_values, drop_blocked, ensure_clean
 from pendosync.client import Client, open_client
@@ -137,6 +138,7 @@ __all__ = [
     "open_client",
     "open_journal",
     "open_sandbox",
+    "plan_audience",
     "plan_changes",
     "plan_rejected",
     "plan_table",

@@ -27,10 +27,12 @@ from pendosync.runfile import (
     NOT_SENT,
     SENT_AGAIN,
     SKIPPED,
+    Creation,
     RunRecord,
     Wish,
     ask,
     create_record,
+    creation_in,
     is_held,
     settle,
     take_record,
@@ -278,6 +280,15 @@ def read_plan(journal: Journal, run_id: str, /) -> Plan:
             f"The plan of run {run_id} can't be read: {happened} Expected it as the push saved it. Hint: plan the "
             f"table again, with plan_table(…): what Pendo holds already falls out."
         ) from None
+
+
+def read_creation(journal: Journal, run_id: str, /) -> Creation:
+    """Return what became of the audience that a run was to create.
+
+    Raises:
+        JournalError: no such run, or its file can't be read.
+    """
+    return creation_in(journal.folder_of(run_id))
 
 
 def read_outcomes(journal: Journal, run_id: str, /) -> pl.DataFrame:

@@ -42,7 +42,7 @@ from pendosync.overview import Summary, plan_html
 from pendosync.regions import MASK, Pace, Target
 from pendosync.rules import RULES, no_problems
 from pendosync.selections import Selection, after, before, changed
-from pendosync.shapes import Shape, steps_of
+from pendosync.shapes import CREATED, Audience, Shape, steps_of
 from pendosync.summaries import problem_grids
 from pendosync.wire import build_requests
 
@@ -58,7 +58,7 @@ _VARIABLES: Final = {
 class Plan:
     """What a push may do, and nothing else: changes of one kind, group, route and target.
 
-    Made by `plan_changes`, `plan_table` or `plan_undo`; never changed. Two plans are the same when their `digest` is.
+    Made by `plan_changes`, `plan_table`, `plan_audience` or `plan_undo`; never changed. Two plans are the same when their `digest` is.
 
     Args:
         mapping: what became what.
@@ -111,9 +111,9 @@ class Plan:
     @property
     def title(self) -> str:
         """What is pushed where, in a few words."""
-        return (
-            f"{counted(len(self), self.shape.kind)} → {self.shape.group or self.shape.route}, {self.target}"
-        )
+        if self.shape.audience and self.shape.audience.is_deleted:
+            return f"deletion of {self.shape.lands_in}, {self.target}"
+        return f"{counted(len(self), self.shape.kind)} → {self.shape.lands_in}, {self.target}"
 
     @property
     def pace(self) -> Pace:
@@ -183,12 +183,13 @@ class Plan:
             n_requests=self.n_requests,
             batch_size=self.shape.ids_per_request,
             max_per_second=self.pace.max_per_second,
-            max_at_once=self.pace.max_at_once,
+            max_at_once=self.shape.at_once or self.pace.max_at_once,
             expected_s=self.pace.expected_s(self.n_requests, rows=self.n_sent),
             n_recheck=n_recheck,
             recheck_s=self.target.api_pace.expected_s(n_recheck),
             held=tuple(self.held_by),
             notes=tuple(self._notes()),
+            lands_in=self.shape.lands_in,
         )
 
     def select(
@@ -260,6 +261,8 @@ class Plan:
     def _options(self) -> dict[str, Any]:
         """Return what the digest covers besides the changes themselves."""
         shape = dataclasses.asdict(self.shape)
+        if self.shape.audience is None:
+            del shape["audience"]  # so that plans that were saved before there were any keep their digest
         types = dict(self.changes.schema["after"])  # type: ignore[call-overload]
         return {
             "format": _FORMAT,
@@ -353,15 +356,15 @@ def build_curl(plan: Plan, /, *, most: int | None = None) -> list[str]:
     """Return the requests of *plan* as `curl` lines for a shell whose environment holds the keys.
 
     Args:
-        plan: what to show.
+        plan: what to show. Where it creates an audience, `$SEGMENT_ID` stands for the id that the first line answers.
         most: stop after so many lines; None is all.
     """
     lines: list[str] = []
     for requests in build_requests(plan.changes, plan.shape):
-        for path, body in requests.select("path", "body").iter_rows():
+        for method, path, body in requests.select("method", "path", "body").iter_rows():
             if most is not None and len(lines) >= most:
                 return lines
-            lines.append(_curl_line(plan, path, body))
+            lines.append(_curl_line(plan, method, path, body))
     return lines
 
 
@@ -379,14 +382,15 @@ def _is_cleared(field: str) -> pl.Expr:
     return changed(field) & was_there & ~is_there
 
 
-def _curl_line(plan: Plan, path: str, body: str) -> str:
+def _curl_line(plan: Plan, method: str, path: str, body: str) -> str:
     if plan.shape.route == "browser":
         return f"// in the browser's console: {body}"
     base = plan.target.api_url if plan.shape.host == "api" else plan.target.data_url
     variable = _VARIABLES[plan.shape.secret]
-    url = f"{base}{path.replace(MASK, f'${variable}')}"
+    url = f"{base}{path.replace(MASK, f'${variable}').replace(CREATED, '$SEGMENT_ID')}"
     key = "" if plan.shape.secret == "app_key" else f' -H "x-pendo-integration-key: ${variable}"'
-    return f"curl -X POST \"{url}\"{key} -H 'content-type: application/json' --data-raw {shlex.quote(body)}"
+    content = f" -H 'content-type: application/json' --data-raw {shlex.quote(body)}" if body else ""
+    return f'curl -X {method} "{url}"{key}{content}'
 
 
 def _from_manifest(
@@ -400,11 +404,12 @@ def _from_manifest(
     if changes.select(brick.columns).schema != brick.schema or changes.height != manifest["n_ids"]:
         raise ValueError("the parts do not fit the manifest")
     api_pace, data_pace = (Pace(**manifest[name]) for name in ("api_pace", "data_pace"))
-    canary = manifest["shape"]["canary"]
+    canary, audience = manifest["shape"]["canary"], manifest["shape"].get("audience")
     shape = {
         **manifest["shape"],
         "planned_at": datetime.fromisoformat(manifest["shape"]["planned_at"]),
         "canary": Canary(**canary) if canary else None,
+        "audience": Audience(**audience) if audience else None,
     }
     return Plan(
         mapping=Mapping.from_dict(manifest["mapping"]),

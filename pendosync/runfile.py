@@ -60,6 +60,7 @@ CREATE TABLE exception (
     row INTEGER PRIMARY KEY, batch INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL
 );
 CREATE TABLE step (step INTEGER PRIMARY KEY, passed_at INTEGER NOT NULL);
+CREATE TABLE creation (asked_at INTEGER NOT NULL, id TEXT, is_answered INTEGER NOT NULL DEFAULT 0);
 """
 _TAKE_S: Final = 1.0
 """How long to wait for the run's lock: longer than another takes to look whether it is held."""
@@ -105,6 +106,26 @@ class BatchResult:
     def leaves_doubt(self) -> bool:
         """Whether some of the ids may be written, and the answer does not say which."""
         return self.status == "unknown" or self.n_unnamed > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """The audience that a run was to create.
+
+    Args:
+        was_asked: Pendo was, or may have been, asked to create it.
+        id: its id, empty where nobody knows it.
+        is_answered: Pendo answered the id itself; otherwise it was found by its name.
+    """
+
+    was_asked: bool = False
+    id: str = ""
+    is_answered: bool = False
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether it may be there, and nobody knows its id."""
+        return self.was_asked and not self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +295,39 @@ class RunRecord:
         with told(self._folder):
             return {step for (step,) in self._db.execute("SELECT step FROM step")}
 
+    def record_creating(self) -> None:
+        """Write that Pendo is about to be asked to create the run's audience.
+
+        Raises:
+            JournalError: it can't be written; nothing may be sent.
+        """
+        with self._writing() as db:
+            db.execute("DELETE FROM creation")
+            db.execute("INSERT INTO creation (asked_at) VALUES (?)", (now_ms(),))
+
+    def record_created(self, id_: str, *, is_answered: bool) -> None:
+        """Write the id of the audience that was created: as it was answered, or as it was found by its name.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        with self._writing() as db:
+            db.execute("UPDATE creation SET id = ?, is_answered = ?", (id_, is_answered))
+
+    def record_not_created(self) -> None:
+        """Write that nothing was created.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        with self._writing() as db:
+            db.execute("DELETE FROM creation")
+
+    def creation(self) -> Creation:
+        """Return what became of the audience that the run was to create."""
+        with told(self._folder):
+            return _creation_in(self._db)
+
     def beat(self) -> Wish:
         """Say that the pusher lives, and return what others asked of the run meanwhile.
 
@@ -415,6 +469,16 @@ def settle(
         db.executemany(_PUT_LINE, rows)
 
 
+def creation_in(folder: Path) -> Creation:
+    """Return what became of the audience that a run was to create.
+
+    Raises:
+        JournalError: its file can't be read.
+    """
+    with reading(folder) as db:
+        return _creation_in(db)
+
+
 def now_ms() -> int:
     """Return the time as epoch milliseconds."""
     return int(datetime.now(UTC).timestamp() * 1000)
@@ -437,6 +501,14 @@ def _ensure_free(db: sqlite3.Connection, run_id: str, *, has_lock: bool) -> None
     holder = _holder_in(db)
     if holder is not None and holder.holds(is_unlocked=has_lock):
         raise HeldError.held(run_id, holder, free_in_s=holder.free_in_s)
+
+
+def _creation_in(db: sqlite3.Connection) -> Creation:
+    """Runs that were written before there were audiences have no such table."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'creation'").fetchone():
+        return Creation()
+    line = db.execute("SELECT id, is_answered FROM creation").fetchone()
+    return Creation() if line is None else Creation(True, line[0] or "", bool(line[1]))
 
 
 def _holder_in(db: sqlite3.Connection) -> Holder | None:
