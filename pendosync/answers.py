@@ -16,7 +16,7 @@ from pendosync.errors import (
     counted,
 )
 from pendosync.frames import Status, is_unicode
-from pendosync.runfile import BatchResult
+from pendosync.results import BatchResult
 
 _WHOLE_REFUSED: Final = (400, 413, 422)
 """Refusals of a whole request that one record of it may have brought about, or its size."""

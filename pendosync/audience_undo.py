@@ -23,8 +23,8 @@ from pendosync.journal import (
 )
 from pendosync.planning import plan_members
 from pendosync.plans import Plan
+from pendosync.results import Creation
 from pendosync.rules import no_problems, row_problems
-from pendosync.runfile import Creation
 from pendosync.shapes import Audience
 
 _BY_JOURNAL: Final = "Who was a member before is told by this journal, from the audience's creation on; what others did is not known."

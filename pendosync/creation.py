@@ -9,7 +9,8 @@ from pendosync.client import Answer, Client
 from pendosync.errors import PushError, RemoteError, counted, listed
 from pendosync.held_audiences import read_audiences
 from pendosync.plans import Plan
-from pendosync.runfile import BatchResult, Creation, RunRecord
+from pendosync.results import BatchResult, Creation
+from pendosync.runfile import RunRecord
 from pendosync.shapes import Shape, Step
 
 

@@ -20,23 +20,11 @@ import polars as pl
 from pendosync.env import find_env_file
 from pendosync.errors import JournalError, PlanError, counted, listed
 from pendosync.frames import OUTCOMES, RunStateName, Status, is_unicode
-from pendosync.plans import Plan, load_plan
+from pendosync.plans import Plan
+from pendosync.results import IN_FLIGHT, NOT_SENT, SENT_AGAIN, SKIPPED, Creation
 from pendosync.rundb import FILE, reading, told
-from pendosync.runfile import (
-    IN_FLIGHT,
-    NOT_SENT,
-    SENT_AGAIN,
-    SKIPPED,
-    Creation,
-    RunRecord,
-    Wish,
-    ask,
-    create_record,
-    creation_in,
-    is_held,
-    settle,
-    take_record,
-)
+from pendosync.runfile import RunRecord, Wish, ask, create_record, creation_in, is_held, settle, take_record
+from pendosync.saved import load_plan
 from pendosync.shapes import batch_numbers
 
 RUNS: Final = pl.Schema(

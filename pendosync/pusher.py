@@ -30,7 +30,8 @@ from pendosync.meter import Starts
 from pendosync.plans import Plan
 from pendosync.remaining import Remaining
 from pendosync.remote import ensure_write_access
-from pendosync.runfile import BatchResult, RunRecord
+from pendosync.results import BatchResult
+from pendosync.runfile import RunRecord
 from pendosync.shapes import Step, steps_of
 from pendosync.splitting import RequestSize, ask_in_parts, name_failures
 from pendosync.tally import Tally

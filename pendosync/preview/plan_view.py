@@ -10,7 +10,8 @@ import polars as pl
 
 from pendosync.encoding import encode_records
 from pendosync.errors import counted
-from pendosync.plans import Plan, build_curl
+from pendosync.looks import build_curl
+from pendosync.plans import Plan
 from pendosync.preview.conditions import Column
 from pendosync.preview.grid import Filter, Grid
 from pendosync.preview.pictures import choices_of, picture_of
