@@ -18,7 +18,8 @@ def notes_of(shape: Shape, changes: pl.DataFrame) -> Iterator[str]:
     """
     n_skipped = int((changes["action"] == "skip").sum())
     if n_skipped:
-        yield f"{counted(n_skipped, 'row')} turn Pendo off by their integrations: they are never sent, and end as 'skipped'."
+        rows = f"{counted(n_skipped, 'row')} {'turns' if n_skipped == 1 else 'turn'}"
+        yield f"{rows} Pendo off by integrations: never sent, each ends as 'skipped'."
     if shape.route == "browser":
         yield "Shown, never pushed: this is what a visitor's browser would do; browser_page(plan, id) shows it."
         return

@@ -133,9 +133,10 @@ class Plan:
 
     @cached_property
     def _held(self) -> list[Held]:
-        n_cleared = sum(self.changes.select(_is_cleared(name).sum()).item() for name in self.fields)
-        writes_agent = self.shape.group == "agent" and self.shape.route == "metadata" and len(self) > 0
-        return held_by(self.gates, Facts(len(self), self.n_compared, n_cleared, writes_agent))
+        sent = self.changes.head(self.n_sent)
+        n_cleared = sum(sent.select(_is_cleared(name).sum()).item() for name in self.fields)
+        writes_agent = self.shape.group == "agent" and self.shape.route == "metadata" and self.n_sent > 0
+        return held_by(self.gates, Facts(self.n_sent, self.n_compared, n_cleared, writes_agent))
 
     @cached_property
     def digest(self) -> str:
@@ -157,7 +158,8 @@ class Plan:
         """The plan in numbers: ids per action, changes per field, problems per rule, requests and expected time."""
         n_recheck = min(self.gates.recheck or 0, self.n_sent) if self.shape.is_held else 0
         fields = {name: pl.col("changed").struct.field(name).sum().alias(name) for name in self.fields}
-        changed = self.changes.select(*fields.values()).row(0, named=True) if fields else {}
+        sent = self.changes.head(self.n_sent)
+        changed = sent.select(*fields.values()).row(0, named=True) if fields else {}
         return Summary(
             kind=self.shape.kind,
             group=self.shape.group,

@@ -189,16 +189,45 @@ def test_the_account_id_has_its_property_for_itself() -> None:
     assert rules(table, a_mapping("track", traits=["groupId"])) == {}
 
 
+def a_plan_of_once(table: pl.DataFrame, client: ps.Client, **options: object) -> ps.Plan:
+    """A plan as it was made when none of its events was too old."""
+    mapping = a_mapping(**options)
+    changes = ps.diff_values(ps.map_events(table, mapping), before=None, mapping=mapping)
+    return ps.plan_changes(changes, mapping=mapping, target=client.target)
+
+
+OLD = NOW - timedelta(days=7, hours=1)
+
+
 def test_a_plan_whose_events_grew_too_old_is_refused(client, journal) -> None:
-    at = NOW - timedelta(days=6, hours=23)
-    mapping = a_mapping()
-    values = ps.map_events(EVENTS.with_columns(time=at - timedelta(hours=2)), mapping)
-    problems = ps.check_values(values, mapping=mapping, now=NOW - timedelta(hours=3))
-    assert problems.is_empty()
-    changes = ps.diff_values(values, before=None, mapping=mapping)
-    plan = ps.plan_changes(changes, mapping=mapping, target=client.target)
+    plan = a_plan_of_once(EVENTS.with_columns(time=OLD), client)
+    values = ps.map_events(EVENTS.with_columns(time=OLD), plan.mapping)
+    assert ps.check_values(values, mapping=plan.mapping, now=NOW - timedelta(hours=2)).is_empty()
     with pytest.raises(ps.PlanError, match="3 events of the plan are older than 7 days by now"):
         ps.push(plan, client=client, journal=journal)
+
+
+def test_an_old_event_that_is_skipped_holds_no_plan_back(client, journal) -> None:
+    table = EVENTS.with_columns(
+        time=pl.when(pl.col("user") == "u-0001").then(OLD).otherwise("time"),
+        i=pl.when(pl.col("user") == "u-0001").then(pl.lit('{"Pendo":false}')),
+    )
+    run = pushed(a_plan_of_once(table, client, integrations="i"), client, journal)
+    assert run.outcomes["status"].to_list() == ["accepted", "accepted", "skipped"]
+
+
+def test_events_that_grew_too_old_before_a_run_went_on_are_refused(sandbox, client, journal) -> None:
+    old = EVENTS["user"].is_in(["u-0002"])
+    plan = a_plan_of_once(EVENTS.with_columns(time=pl.when(old).then(OLD).otherwise("time")), client)
+    record = journal.record_run(plan)  # as one whose process died before it sent anything
+    record.close()
+    run = ps.resume_push(journal, record.run_id, client=client, show=False)
+    outcomes = run.wait()
+    assert outcomes["status"].to_list() == ["accepted", "refused", "accepted"]
+    assert "older than 7 days by now" in outcomes["reason"][1]
+    assert set(arrived(sandbox)) == {"u-0001", "u-0003"}
+    assert (run.progress.state, run.progress.n_known) == ("done", 3)
+    assert ps.plan_rejected(journal, record.run_id).changes["id"].to_list() == ["1"]
 
 
 # The way to Pendo

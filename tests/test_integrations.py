@@ -48,7 +48,9 @@ def test_what_turns_pendo_off_is_skipped_and_the_rest_travels(sandbox, client, j
     assert outcomes["batch"][6:].null_count() == 4
     assert set(sandbox.writes("visitor")) == set(IDS[:6])
     assert run.progress.state == "done"
-    assert run.progress.counts["skipped"] == 4
+    watched = ps.attach_run(journal, run.id, show=False).progress
+    for progress in (run.progress, watched):
+        assert (progress.counts["skipped"], progress.n_known, progress.n_ids) == (4, 10, 10)
     held = sandbox.values("visitor", plan.shape.group)
     assert [held[id].get("plan") == "later" for id in IDS] == IS_SENT
     undo = ps.plan_undo(journal, run.id, client=client)
@@ -74,6 +76,19 @@ def test_one_object_may_stand_for_all_rows(
     assert ps.dry_run(plan).height == plan.n_requests == n_sent
     outcomes = ps.push(plan, client=client, journal=journal, show=False).wait()
     assert outcomes["status"].to_list() == (["accepted"] * 10 if n_sent else ["skipped"] * 10)
+
+
+def test_gates_and_numbers_count_what_is_sent(client) -> None:
+    plan = ps.plan_table(
+        TABLE, a_mapping("metadata"), client=client, gates=ps.Gates(max_ids=6, max_changed_share=0.6)
+    )
+    assert (len(plan), plan.n_sent, plan.held_by) == (10, 6, [])
+    assert plan.summary.fields == {"plan": 6}
+    held = plan.lift(max_changed_share=0.5).held_by
+    assert held[0].startswith("The plan changes 6 of the 10 ids compared")
+    one = plan.select(ids=[IDS[9]])
+    assert "1 row turns Pendo off by integrations: never sent" in repr(one)
+    assert one.lift(max_ids=0, max_changed_share=0).held_by == []
 
 
 def test_a_struct_of_the_table_is_the_same_as_text(client) -> None:
