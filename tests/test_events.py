@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -405,3 +406,61 @@ def test_visitors_that_name_accounts_say_that_group_calls_are_missing(client) ->
         assert "kind 'membership'" in repr(ps.plan_table(users, named, client=client))
         plain = replace(named, account_id="")
         assert "membership" not in repr(ps.plan_table(users, plain, client=client))
+
+
+# Parent accounts
+
+
+def a_membership(parent: pl.Series, **options: object) -> ps.Mapping:
+    return ps.Mapping(
+        "membership", visitor_id="user", account_id="org", parent_account="parent", **options
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def parents(cells: list[object], **options: object) -> list[object]:
+    parent = pl.Series("parent", cells, dtype=options.pop("dtype", None))  # type: ignore[arg-type]
+    table = pl.DataFrame({"user": [f"u-{n}" for n in range(len(cells))], "org": "acme", "parent": parent})
+    about = ps.map_traits(table, a_membership(parent, **options))["about"].struct.field("parent_account")
+    return [None if text is None else json.loads(text) for text in about]
+
+
+def test_a_parents_traits_travel_as_traits_of_their_types_do() -> None:
+    cells = [
+        {"id": 7, "since": date(2026, 1, 2), "deep": {"at": datetime(2026, 1, 2, tzinfo=UTC)}, "l": ["a"], "^x.*$": 1,
+         "*": True, "": "blank", "none": None, "price": Decimal("1.50")},
+    ]  # fmt: skip
+    assert parents(cells) == [
+        {"id": "7", "since": "2026-01-02T00:00:00.000+00:00", "deep": {"at": "2026-01-02T00:00:00.000+00:00"},
+         "l": ["a"], "^x.*$": 1, "*": True, "": "blank", "price": 1.5},
+    ]  # fmt: skip
+
+
+def test_a_parents_naive_datetimes_are_read_in_the_mappings_zone() -> None:
+    cells: list[object] = [{"id": "p", "since": datetime(2026, 7, 1, 12)}]
+    assert parents(cells, time_zone="Europe/Berlin") == [
+        {"id": "p", "since": "2026-07-01T10:00:00.000+00:00"}
+    ]
+    with pytest.raises(ps.MappingError, match=r"The part 'parent\.since' is Datetime.*with a zone"):
+        parents(cells)
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), b"x", time(1), timedelta(1), [float("inf")], [date(2026, 1, 1)]]
+)
+def test_a_parents_trait_that_no_json_holds_is_refused_and_not_lost(value: object) -> None:
+    with pytest.raises(ps.MappingError, match=r"The part 'parent\.(deep\.)?x'"):
+        parents([{"id": "p", "x": value}])
+    with pytest.raises(ps.MappingError, match=r"The part 'parent\.deep\.x'"):
+        parents([{"id": "p", "deep": {"x": value}}])
+
+
+@pytest.mark.parametrize("id", [1.5, True, ["p"], {"a": 1}])
+def test_a_parents_id_is_text_or_a_whole_number(id: object) -> None:
+    with pytest.raises(ps.MappingError, match="parent account's id"):
+        parents([{"id": id}])
+
+
+def test_a_parent_without_an_id_is_none() -> None:
+    assert parents([{"id": "p", "x": 1}, {"id": " ", "x": 2}, {"id": None, "x": 3}, None]) == [
+        {"id": "p", "x": 1}, None, None, None,
+    ]  # fmt: skip

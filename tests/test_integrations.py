@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 
 import polars as pl
 import pytest
@@ -95,6 +96,40 @@ def test_a_struct_of_the_table_is_the_same_as_text(client) -> None:
     table = TABLE.select("id", "plan", i=pl.struct(All=pl.lit(True), Pendo=pl.col("id") != IDS[0]))
     plan = ps.plan_table(table, a_mapping(), client=client)
     assert plan.changes.filter(action="skip")["id"].to_list() == IDS[:1]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"All": False, "Pendo": {"x": [1, {"a": 2}], "y": None}}, {"All": False, "Pendo": {"x": [1, {"a": 2}]}}),
+        (MappingProxyType({"Pendo": True}), {"Pendo": True}),
+        ({"Pendo": (1, 2)}, {"Pendo": [1, 2]}),
+        ({"Pendo": None}, None),
+        ({}, None),
+    ],
+)  # fmt: skip
+def test_an_object_is_kept_as_json_has_it_and_comes_back_from_files(
+    client, tmp_path, given: object, kept: object
+) -> None:
+    mapping = a_mapping(integrations=given)
+    assert mapping.integrations == kept
+    (tmp_path / "m.toml").write_text(mapping.to_toml())
+    assert ps.load_mapping(tmp_path / "m.toml") == mapping
+    plan = ps.plan_table(TABLE, mapping, client=client)
+    assert ps.load_plan(plan.save(tmp_path / "plan")).mapping == mapping
+
+
+@pytest.mark.parametrize("given", [{"x": object()}, {"x": float("nan")}, {"x": chr(0xD800)}])
+def test_what_no_json_can_hold_is_refused_where_it_is_declared(given: object) -> None:
+    with pytest.raises(ps.MappingError, match="can't be written as JSON"):
+        a_mapping(integrations=given)
+
+
+def test_an_object_is_the_mappings_own() -> None:
+    given = {"Pendo": {"x": 1}}
+    mapping = a_mapping(integrations=given)
+    given["Pendo"]["x"] = 2
+    assert mapping.integrations == {"Pendo": {"x": 1}}
 
 
 def test_what_is_no_object_is_a_problem() -> None:
