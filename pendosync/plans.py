@@ -330,10 +330,14 @@ def _is_cleared(field: str) -> pl.Expr:
 
 
 def _bad_condition(error: Exception, plan: Plan) -> str:
-    told = first_line(error)
+    parts = [f"about({part!r})" for part in about_parts(plan.changes)]
+    fields = f"the fields {listed(plan.fields)}, " if plan.fields else ""
+    more = f"{', '.join(parts)}, " if parts else ""
+    first = [*(f"after({name!r})" for name in plan.fields[:1]), *parts]
+    hint = f"ps.{first[0]}.is_not_null()" if first else "ids=[…]"
     return (
-        f"The condition can't be computed on this plan ({told}). Expected one over the fields {listed(plan.fields)}, "
-        f"id, action or the columns kept. Hint: plan.select(ps.after({(plan.fields or ['plan'])[0]!r}).is_not_null())."
+        f"The condition can't be computed on this plan ({first_line(error)}). Expected one over {fields}{more}id, action or the "
+        f"columns kept. Hint: plan.select({hint})."
     )
 
 

@@ -300,6 +300,13 @@ def test_own_message_ids_travel_and_others_are_the_plans(client) -> None:
     assert [json.loads(body)["messageId"] for body in ps.dry_run(picked)["body"]] == [f"{made.shape.nonce}-1"]
 
 
+def test_a_condition_that_can_not_be_computed_names_what_rows_are_about(client) -> None:
+    with pytest.raises(ps.PlanError) as caught:
+        ps.plan_table(EVENTS, a_mapping(traits=[]), client=client).select(ps.about("parent_account") == "x")
+    assert "Expected one over about('visitor_id'), about('account_id'), about('event'), about('at'), id," in str(caught.value)  # fmt: skip
+    assert "Hint: plan.select(ps.about('visitor_id').is_not_null())." in str(caught.value)
+
+
 def test_saved_plans_of_messages_come_back_the_same(client, tmp_path: Path) -> None:
     ties = ps.Mapping("membership", visitor_id="user", account_id="what")
     for at, mapping in enumerate((a_mapping(), a_mapping("webhook", traits=[]), ties)):
