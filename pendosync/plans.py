@@ -119,7 +119,8 @@ class Plan:
         cells = {name: pl.when(changed(name)).then(after(name)) for name in self.fields}
         raws = [(name, pl.when(changed(name)).then(raw_cell(name, "after_raw"))) for name in self.fields]
         named = [cell.alias(name) for name, cell in cells.items()]
-        return self.changes.rechunk().select("row", "id", raw_of(raws), *named)
+        about = ["about"] if about_parts(self.changes) else []
+        return self.changes.rechunk().select("row", "id", raw_of(raws), *about, *named)
 
     @property
     def held_by(self) -> list[str]:
