@@ -66,6 +66,29 @@ def test_load_events_gives_each_property_a_column(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("is_lazy", [True, False])
+@pytest.mark.parametrize(
+    ("others", "properties", "columns"),
+    [
+        (["event", "properties_event"], ["event"], ["properties_event_2"]),
+        (["event"], ["event", "properties_event"], ["properties_event_2", "properties_event"]),
+        (["event"], ["*", "a"], ["properties_*", "a"]),
+        (["event"], ["^a.*$", "a", "ab"], ["properties_^a.*$", "a", "ab"]),
+        (["event"], ["properties", "id", ""], ["properties", "properties_id", "properties_"]),
+    ],
+)
+def test_load_events_gives_each_property_a_name_of_its_own(
+    others: list[str], properties: list[str], columns: list[str], is_lazy: bool
+) -> None:
+    table = pl.DataFrame(
+        {name: [name] for name in others} | {"properties": [{name: name for name in properties}]}
+    )
+    made = ps.load_events(table.lazy() if is_lazy else table).lazy().collect()
+    assert dict(made.row(0, named=True)) == {
+        **{name: name for name in others}, **dict(zip(columns, properties, strict=True))
+    }  # fmt: skip
+
+
 def test_map_events_says_whom_what_and_when() -> None:
     mapped = ps.map_events(EVENTS, a_mapping())
     assert mapped["id"].to_list() == ["0", "1", "2"]
