@@ -330,6 +330,20 @@ def test_a_condition_that_can_not_be_computed_names_what_rows_are_about(client) 
     assert "Hint: plan.select(ps.about('visitor_id').is_not_null())." in str(caught.value)
 
 
+def test_frames_that_lost_what_rows_are_about_are_refused(client) -> None:
+    mapping = a_mapping()
+    values = ps.map_events(EVENTS, mapping)
+    with pytest.raises(ps.FrameError, match="values has no struct about"):
+        ps.check_values(values.drop("about"), mapping=mapping)
+    visitors = ps.Mapping(
+        "visitor", id="user", traits=["seats"], account_id="org", integrations={"All": False}
+    )
+    changes = ps.diff_values(held := ps.map_traits(EVENTS, visitors), before=held.clear(), mapping=visitors)
+    less = changes.with_columns(pl.struct(account_id=ps.about("account_id")).alias("about"))
+    with pytest.raises(ps.FrameError, match="changes says nothing in about of 'integrations'"):
+        ps.plan_changes(less, mapping=visitors, target=client.target)
+
+
 def test_saved_plans_of_messages_come_back_the_same(client, tmp_path: Path) -> None:
     ties = ps.Mapping("membership", visitor_id="user", account_id="what")
     for at, mapping in enumerate((a_mapping(), a_mapping("webhook", traits=[]), ties)):
