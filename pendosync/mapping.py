@@ -305,7 +305,7 @@ class Mapping:
         ]
         grid = Grid(_COLUMNS, [_cells(trait) for trait in self.each_trait])
         left = (f"No field matches, so left out: {some(self.left_out)}",) if self.left_out else ()
-        return report_html(Report(title, facts, (grid,), left))
+        return report_html(Report(title, facts, (grid,) if grid.rows else (), left))
 
 
 def load_mapping(path: str | Path, /) -> Mapping:

@@ -355,7 +355,7 @@ TIES = pl.DataFrame({"user": ["u-0001", "u-0002", None], "org": ["acme", "zeta",
 def test_memberships_tie_visitors_to_accounts(sandbox, client, journal) -> None:
     mapping = ps.Mapping("membership", visitor_id="user", account_id="org", parent_account="parent")
     plan = ps.plan_table(TIES, mapping, client=client)
-    assert plan.problems.select("rule", "row").rows() == [("missing_id", 2), ("missing_visitor", 2)]
+    assert plan.problems.select("rule", "row").rows() == [("missing_visitor", 2)]
     run = pushed(plan, client, journal)
     assert run.outcomes.select("id", "status").rows() == [
         ("u-0001 in acme", "accepted"),

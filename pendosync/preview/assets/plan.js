@@ -24,6 +24,7 @@ export function renderPlan({ model, el }) {
   // --- the frame ---
   const title = h("span", { class: "ps-title" });
   const unchanged = h("input", { type: "checkbox", checked: true, onchange: () => box.classList.toggle("pp-quiet", !unchanged.checked) });
+  const quiet = h("label", { class: "pp-toggle" }, unchanged, "Unchanged values");
   const columnsButton = button("Columns", () => showColumns(), { "aria-haspopup": "dialog" });
   const code = button("Copy as code", () => ask("code", {}, (answer) => copy(answer.code, code)));
   const chips = h("div", { class: "ps-bar pp-chips", role: "group", "aria-label": "Filter by action and problem" });
@@ -42,7 +43,7 @@ export function renderPlan({ model, el }) {
   root.dataset.keys = "a";
   root.classList.add("pp");
   root.append(
-    h("div", { class: "ps-bar" }, title, h("label", { class: "pp-toggle ps-push" }, unchanged, "Unchanged values"), columnsButton, code),
+    h("div", { class: "ps-bar" }, title, h("span", { class: "ps-push" }), quiet, columnsButton, code),
     h("div", { class: "ps-bar pp-tools" }, chips, h("span", { class: "pp-fill" }), search, jump),
     filters, body, foot, menu);
 
@@ -125,7 +126,7 @@ export function renderPlan({ model, el }) {
   function drawBars() {
     const isFiltered = state.filter.rule || filterWords(state.filter).some(({ isChip }) => !isChip); // a pressed chip says it already
     empty.hidden = state.n_shown > 0 || !!listed;
-    empty.textContent = plan.n === 0 ? "Nothing would change: Pendo holds these values already." : "No row fits the filters.";
+    empty.textContent = plan.n === 0 ? plan.is_held ? "Nothing would change: Pendo holds these values already." : "No message is left to send." : "No row fits the filters.";
     const pressed = document.activeElement?.closest(".pp-chips") === chips ? document.activeElement.dataset.chip : "";
     chips.replaceChildren(...chipsOf(plan, { ...state.filter, rule: listed || state.filter.rule }, { action: toggleAction, problem: pickProblem }));
     if (pressed) [...chips.children].find((node) => node.dataset.chip === pressed)?.focus({ preventScroll: true });
@@ -173,7 +174,7 @@ export function renderPlan({ model, el }) {
     panel.hidden = at === null;
     if (at === null) return draw();
     return ask("row", { at }, (answer) => {
-      panel.replaceChildren(...rowPanel(answer, closePanel));
+      panel.replaceChildren(...rowPanel(answer, plan.is_held, closePanel));
       draw();
     });
   }
@@ -305,6 +306,7 @@ export function renderPlan({ model, el }) {
     plan = answer;
     columns = makeColumns(plan, box);
     title.textContent = visible(plan.title);
+    if (!plan.is_held) quiet.remove(); // a message has none
     body.before(...plan.held.map((text) => sentence(text, true)), ...plan.notes.map((text) => sentence(text, false)));
     box.style.minHeight = `${HEAD + ROW * Math.max(3, Math.min(MOST_ROWS, plan.n)) + 14}px`;
     refresh();
