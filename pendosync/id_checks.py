@@ -18,7 +18,9 @@ def each_id_problem(values: pl.DataFrame, mapping: Mapping) -> Iterator[pl.DataF
     """Yield PROBLEMS of the ids of *values*."""
     ids = values.select("row", "id")
     blank = pl.col("id").is_null() | (pl.col("id").str.strip_chars() == "")
-    if mapping.kind != "membership" or mapping.id:  # else it is made of visitor and account, and what lacks is told there
+    if (
+        mapping.kind != "membership" or mapping.id
+    ):  # else it is made of visitor and account, and what lacks is told there
         yield row_problems(ids.filter(blank), "the row has no id", rule="missing_id", severity="block_row")
     named = ids.filter(~blank)
     yield _duplicates(named)

@@ -147,7 +147,9 @@ def _changes_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -
     busiest = sorted(fields, key=lambda name: -summary.fields.get(name, 0))[:_MOST_COLUMNS]
     names = [name for name in fields if name in busiest]
     parts = [name for name in about_parts(rows) if name != "integrations"]  # of those, a mark says enough
-    heads = "".join(f"<th scope='col' style='{CELL}'>{value_html(name)}</th>" for name in ["id", *parts, *names])
+    heads = "".join(
+        f"<th scope='col' style='{CELL}'>{value_html(name)}</th>" for name in ["id", *parts, *names]
+    )
     hidden = [counted(len(fields) - len(names), "more field")] if len(fields) > len(names) else []
     below = [counted(summary.n_ids - rows.height, "more id")] if summary.n_ids > rows.height else []
     foot = muted_html(f"and {' and '.join(below + hidden)}") if below or hidden else ""

@@ -6,7 +6,7 @@ import { columnsMenu, columnMenu, filterWords } from "./plan_menus.js";
 import { rowPanel } from "./plan_panel.js";
 import { cellId, drawHead, drawRow } from "./plan_rows.js";
 
-const ROW = 28, HEAD = 76, MOST_ROWS = 12, AHEAD = 4;
+const ROW = 28, HEAD = 76, LOW_HEAD = 48, MOST_ROWS = 12, AHEAD = 4;
 const MOST_PX = 30_000_000; // Chromium cuts an element at 33,554,428 px: beyond, page by fraction
 const NO_FILTER = { actions: [], rule: "", text: "", columns: {} };
 
@@ -48,7 +48,7 @@ export function renderPlan({ model, el }) {
     filters, body, foot, menu);
 
   // --- which rows are in sight ---
-  const inSight = () => Math.max(1, Math.floor((box.clientHeight - HEAD) / ROW));
+  const inSight = () => Math.max(1, Math.floor((box.clientHeight - head.offsetHeight) / ROW));
   const lastFirst = () => Math.max(0, state.n_shown - inSight());
   const isBig = () => state.n_shown * ROW > MOST_PX;
   const reach = () => Math.max(1, box.scrollHeight - box.clientHeight);
@@ -308,7 +308,9 @@ export function renderPlan({ model, el }) {
     title.textContent = visible(plan.title);
     if (!plan.is_held) quiet.remove(); // a message has none
     body.before(...plan.held.map((text) => sentence(text, true)), ...plan.notes.map((text) => sentence(text, false)));
-    box.style.minHeight = `${HEAD + ROW * Math.max(3, Math.min(MOST_ROWS, plan.n)) + 14}px`;
+    const tall = plan.columns.some((column) => column.is_field) ? HEAD : LOW_HEAD; // only fields have a picture
+    head.style.height = `${tall}px`;
+    box.style.minHeight = `${tall + ROW * Math.max(3, Math.min(MOST_ROWS, plan.n)) + 14}px`;
     refresh();
     size.observe(box);
   });

@@ -52,11 +52,12 @@ export function rowPanel(row, isHeld, close) {
   return [
     h("div", { class: "pp-panel-head" }, h("h3", { class: "ps-mono" }, value(row.id)), button("✕", close, { "aria-label": "Close the row", class: "pp-close" })),
     h("div", { class: "ps-muted" }, `${row.action}${row.row === null ? "" : ` · row ${count(row.row)} of the table`}`),
+    row.batch ? null : h("h4", {}, "Never sent: its integrations turn Pendo off"),
     ...row.problems.map((problem) => h("p", { class: problem.severity === "warn" ? "ps-warn" : "ps-bad" },
       problem.severity === "warn" ? "△ " : "✕ ", problem.field ? [value(problem.field), ": "] : null, visible(problem.reason))),
     h("dl", {}, row.cells.filter(isAbout).map(line), moved.map(line)),
     still.length ? h("details", {}, h("summary", {}, count(still.length, isHeld ? "unchanged value" : "other column")), h("dl", { class: "ps-muted" }, still.map(line))) : null,
-    ...(row.batch ? requestOf(row) : [h("h4", {}, "Never sent: its integrations turn Pendo off")]),
+    ...(row.batch ? requestOf(row) : []),
   ].filter(Boolean);
 }
 
