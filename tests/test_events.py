@@ -358,9 +358,9 @@ def test_memberships_tie_visitors_to_accounts(sandbox, client, journal) -> None:
     plan = ps.plan_table(TIES, mapping, client=client)
     assert plan.problems.select("rule", "row").rows() == [("missing_visitor", 2)]
     run = pushed(plan, client, journal)
-    assert run.outcomes.select("id", "status").rows() == [
-        ("u-0001 in acme", "accepted"),
-        ("u-0002 in zeta", "accepted"),
+    assert run.outcomes.select("id", "status", "reason").rows() == [
+        ("u-0001 in acme", "accepted", "the webhook answers for no row"),
+        ("u-0002 in zeta", "accepted", "the webhook answers for no row"),
     ]
     held = sandbox.values("visitor", "auto")
     assert [held[id]["accountid"] for id in ("u-0001", "u-0002")] == ["acme", "zeta"]
