@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from pendosync.env import find_env_file
 from pendosync.errors import JournalError, PlanError, counted, listed
 from pendosync.frames import OUTCOMES, RunStateName, Status, is_unicode
 from pendosync.plans import Plan, load_plan
@@ -34,7 +35,6 @@ from pendosync.runfile import (
     settle,
     take_record,
 )
-from pendosync.settings import find_env_file
 from pendosync.shapes import batch_numbers
 
 RUNS: Final = pl.Schema(

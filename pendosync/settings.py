@@ -2,114 +2,29 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, TypeVar
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-
+from pendosync.env import flag_of, pace_of, read_env
 from pendosync.errors import SettingsError
+from pendosync.keys import WHERE, Secret
 from pendosync.regions import API_PACE, DATA_PACE, MASK, REGIONS, Pace, Target, hosts_of
 from pendosync.reports import Grid, Heads, Report, Signed, report_html
-
-N = TypeVar("N", int, float)
 
 _USED_FOR: Final = {
     "integration_key": "reading and writing metadata",
     "app_key": "Segment's webhook, the browser snippet",
     "track_secret": "track events",
 }
-_WHERE: Final = {
-    "integration_key": (
-        "the integration key",
-        "PENDO_INTEGRATION_KEY",
-        "Settings > Integrations > Integration keys (tick 'Allow write access' to push)",
-    ),
-    "app_key": (
-        "the app API key",
-        "PENDO_APP_KEY",
-        "Settings > Subscription settings > your app > App details, as 'API key'",
-    ),
-    "track_secret": (
-        "the track event shared secret",
-        "PENDO_TRACK_SECRET",
-        "Settings > Subscription settings > your app > App details, as 'Track event shared secret'",
-    ),
-}
-
 _SECRET_COLUMNS: Final[Heads] = (
     ("secret", ""), ("", ""), ("used for", ""), ("where it is found", "words"),
 )  # fmt: skip
 _READS_ONLY: Final = "read only; Settings(…, access='write') or PENDO_ACCESS=write lets them push"
 
 _NO_AGENT_HINT: Final = "Settings(…, agent_url='https://…') or PENDO_AGENT_URL names one"
-
-_PLAIN: Final = (
-    "PENDO_REGION", "PENDO_ACCESS", "PENDO_API_URL", "PENDO_DATA_URL",
-    "PENDO_API_MAX_PER_SECOND", "PENDO_API_MAX_AT_ONCE", "PENDO_API_MAX_ROWS_PER_SECOND",
-    "PENDO_DATA_MAX_PER_SECOND", "PENDO_DATA_MAX_AT_ONCE", "PENDO_DATA_MAX_ROWS_PER_SECOND",
-    "PENDO_AGENT_URL", "PENDO_USER_TRAITS_ON_LOAD", "PENDO_GROUP_ON_LOAD", "PENDO_ACCOUNT_TRAIT",
-)  # fmt: skip
-"""What is set beside the keys."""
-
-
-class Secret:
-    """A text that shows itself nowhere: not in a repr, an f-string, a pickle, a traceback or a look at its attributes.
-
-    Blanks around it are dropped.
-
-    Example:
-        >>> Secret("abc")
-        Secret(***)
-        >>> f"{Secret('abc')}"
-        '***'
-    """
-
-    __slots__ = ("_tell",)
-
-    def __init__(self, text: str) -> None:
-        stripped = text.strip()
-        self._tell: Callable[[], str] = lambda: (
-            stripped
-        )  # no attribute holds it: whoever lists them sees a function
-
-    def reveal(self) -> str:
-        """Return the text itself. Only transports call this."""
-        return self._tell()
-
-    @property
-    def is_key(self) -> bool:
-        """Whether it can be a key: not empty, no blanks, only characters that a header takes."""
-        text = self.reveal()
-        return bool(text) and all(33 <= ord(letter) <= 126 for letter in text)
-
-    def __repr__(self) -> str:
-        return f"Secret({MASK})"
-
-    def __str__(self) -> str:
-        return MASK
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other.reveal() == self.reveal()
-
-    def __hash__(self) -> int:
-        return hash(self.reveal())
-
-    def __copy__(self) -> Secret:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Secret:
-        return self
-
-    def __reduce__(self) -> NoReturn:
-        raise SettingsError(
-            "A secret can't be pickled for another process. Expected each process to read its own "
-            "settings. Hint: call Settings.from_env() there."
-        )
 
 
 @dataclass(frozen=True, init=False)
@@ -208,18 +123,18 @@ class Settings:
         Raises:
             SettingsError: *path* does not exist or can't be read, or a value is malformed.
         """
-        values, keys = _read_env(path)
+        values, keys = read_env(path)
         return cls(
             region=values.get("PENDO_REGION") or "us",
             **keys,
             api_url=values.get("PENDO_API_URL") or None,
             data_url=values.get("PENDO_DATA_URL") or None,
-            api_pace=_pace(values, "PENDO_API", API_PACE),
-            data_pace=_pace(values, "PENDO_DATA", DATA_PACE),
+            api_pace=pace_of(values, "PENDO_API", API_PACE),
+            data_pace=pace_of(values, "PENDO_DATA", DATA_PACE),
             access=values.get("PENDO_ACCESS") or "read",  # type: ignore[arg-type]  # checked below
             agent_url=values.get("PENDO_AGENT_URL") or None,
-            user_traits_on_load=_flag(values, "PENDO_USER_TRAITS_ON_LOAD"),
-            group_on_load=_flag(values, "PENDO_GROUP_ON_LOAD"),
+            user_traits_on_load=flag_of(values, "PENDO_USER_TRAITS_ON_LOAD"),
+            group_on_load=flag_of(values, "PENDO_GROUP_ON_LOAD"),
             account_trait=values.get("PENDO_ACCOUNT_TRAIT") or None,
         )
 
@@ -263,18 +178,18 @@ class Settings:
         value = getattr(self, name)
         if isinstance(value, Secret):
             return value
-        what, variable, where = _WHERE[name]
+        what, variable, where = WHERE[name]
         raise SettingsError.missing_secret(what, argument=name, variable=variable, where=where)
 
     def __repr__(self) -> str:
         held = vars(self)  # empty while a traceback looks at one whose arguments were refused
-        secrets = "".join(f", {name}={MASK}" for name in _WHERE if held.get(name) is not None)
+        secrets = "".join(f", {name}={MASK}" for name in WHERE if held.get(name) is not None)
         access = ", access='write'" if held.get("access") == "write" else ""
         return f"Settings(region={held.get('region')!r}{secrets}, api_url={held.get('api_url')!r}{access})"
 
     def _repr_html_(self) -> str:
         held = vars(self)  # empty while a traceback looks at one whose arguments were refused
-        grid = Grid(_SECRET_COLUMNS, [_secret_row(name, held.get(name) is not None) for name in _WHERE])
+        grid = Grid(_SECRET_COLUMNS, [_secret_row(name, held.get(name) is not None) for name in WHERE])
         facts = [
             ("access", "write: these settings may push" if held.get("access") == "write" else _READS_ONLY),
             ("API host", f"{held.get('api_url')}, {held.get('api_pace')}"),
@@ -295,49 +210,13 @@ def _on_load(held: AbstractMapping[str, Any]) -> str:
 
 def _secret_row(name: str, is_set: bool) -> tuple[str, ...]:
     """Return whether the secret is set, what it is for, and where it is found; no character of it is read."""
-    what, variable, where = _WHERE[name]
+    what, variable, where = WHERE[name]
     state = Signed(f"✓ {MASK}") if is_set else "not set"
     return (
         what.removeprefix("the "),
         state,
         _USED_FOR[name],
         "" if is_set else f"{variable}; in Pendo: {where}",
-    )
-
-
-def find_env_file(start: Path | None = None) -> Path | None:
-    """Return the nearest `.env` at or above *start* (the working directory), or None."""
-    here = (start or Path.cwd()).resolve()
-    return next((folder / ".env" for folder in (here, *here.parents) if (folder / ".env").is_file()), None)
-
-
-def _read_env(path: str | Path | None) -> tuple[dict[str, str | None], dict[str, Secret]]:
-    """Return what is set, and the keys apart from it: whoever looks for a wrong value never holds one as a text."""
-    found = Path(path) if path is not None else find_env_file()
-    if path is not None and found is not None and not found.is_file():
-        raise SettingsError(
-            f"There is no file {str(path)!r}. Expected a .env file. Hint: copy .env.example to .env, or leave "
-            f"the path out to search from the working directory upward."
-        )
-    lines = {**(_read_lines(found) if found is not None else {}), **os.environ}
-    texts = {name: lines.get(variable) for name, (_, variable, _) in _WHERE.items()}
-    keys = {name: Secret(text) for name, text in texts.items() if text}
-    return {name: lines.get(name) for name in _PLAIN}, keys
-
-
-def _read_lines(path: Path) -> dict[str, str | None]:
-    try:
-        return dotenv_values(path)
-    except (OSError, UnicodeDecodeError) as error:
-        told = (
-            "it is not UTF-8"
-            if isinstance(error, UnicodeDecodeError)
-            else error.strerror or "no reason given"
-        )
-    # outside of the except clause: what comes from below holds the file's content
-    raise SettingsError(
-        f"{str(path)!r} can't be read ({told}). Expected a text file in UTF-8. Hint: save it again as UTF-8, and see "
-        f"that you may read it."
     )
 
 
@@ -350,7 +229,7 @@ def _hidden(value: object) -> Secret | None:
 def _ensured_key(name: str, secret: Secret | None) -> Secret | None:
     if secret is None or secret.is_key:
         return secret
-    what, variable, _ = _WHERE[name]
+    what, variable, _ = WHERE[name]
     raise SettingsError(
         f"{what} is set but is no key: empty, or with blanks or characters that no key has. "
         f"Expected the text as Pendo shows it. Hint: copy it again into {variable}."
@@ -391,34 +270,3 @@ def _ensured_trait(name: str | None) -> str | None:
     if name is None or (isinstance(name, str) and name.strip()):
         return name
     raise SettingsError.bad_value("account_trait", name, "the name of a visitor's trait, or None")
-
-
-def _flag(values: AbstractMapping[str, str | None], name: str) -> bool:
-    """Return the flag of that name; nothing is true."""
-    text = (values.get(name) or "true").strip().lower()
-    if text not in ("true", "false"):
-        raise SettingsError.bad_value(name, text, "true or false")
-    return text == "true"
-
-
-def _pace(values: AbstractMapping[str, str | None], prefix: str, default: Pace) -> Pace:
-    return Pace(
-        max_per_second=_limit(values, f"{prefix}_MAX_PER_SECOND", float, default.max_per_second),
-        max_at_once=_limit(values, f"{prefix}_MAX_AT_ONCE", int, default.max_at_once),
-        max_rows_per_second=_limit(
-            values, f"{prefix}_MAX_ROWS_PER_SECOND", float, default.max_rows_per_second
-        ),
-    )
-
-
-def _limit(
-    values: AbstractMapping[str, str | None], name: str, kind: Callable[[str], N], default: N | None
-) -> N | None:
-    """Return the number of that name; `none` is no limit, and nothing the default."""
-    text = (values.get(name) or "").strip()
-    if not text or text.lower() == "none":
-        return None if text else default
-    try:
-        return kind(text)
-    except ValueError:
-        raise SettingsError.bad_value(name, text, "a number, or 'none' for no limit") from None

@@ -288,6 +288,8 @@ def test_a_run_of_events_can_not_be_undone_verified_or_refreshed(client, journal
         ps.verify_run(journal, run.id, client=client)
     with pytest.raises(ps.PlanError, match="plan of events by track"):
         ps.refresh_plan(run.plan, client=client)
+    with pytest.raises(ps.MappingError, match="There is no snapshot of events by track"):
+        ps.read_snapshot(journal, a_mapping(), target=client.target)
     with pytest.raises(ps.PlanError, match="A canary can't go before events"):
         ps.plan_table(EVENTS, a_mapping(), client=client, canary=ps.Canary())
 

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pendosync.env import find_env_file
 from pendosync.errors import SettingsError
+from pendosync.keys import Secret
 from pendosync.regions import API_PACE, DATA_PACE, MASK, MOST_AT_ONCE, REGIONS, Pace, Target, hosts_of
-from pendosync.settings import Secret, Settings, find_env_file
+from pendosync.settings import Settings
 
 KEYS = {"integration_key": "k3y-one", "app_key": "k3y-two", "track_secret": "k3y-three"}
 ENV = {"PENDO_INTEGRATION_KEY": "k3y-one", "PENDO_APP_KEY": "k3y-two", "PENDO_TRACK_SECRET": "k3y-three"}

@@ -13,9 +13,10 @@ from urllib.parse import quote
 
 from pendosync.browser.calls import Call, Traits, browser_calls
 from pendosync.errors import PendosyncError, SettingsError, first_line
+from pendosync.keys import Secret
 from pendosync.regions import MASK
 from pendosync.reports import BOX, MUTED
-from pendosync.settings import Secret, Settings
+from pendosync.settings import Settings
 
 _UNSAFE: Final = str.maketrans({one: f"\\u{ord(one):04x}" for one in "<>&'"})
 """What could end a script, begin a comment or close a quote; every other such character is no ASCII or escaped already."""

@@ -18,7 +18,7 @@ from looks import KEYS, SHAPES, keys_in, looks_of, looks_of_error, without_calle
 
 import pendosync as ps
 from pendosync.auth import Mask
-from pendosync.settings import Secret
+from pendosync.keys import Secret
 from tests.test_push import IDS, QUICK, a_plan
 
 pytestmark = [
