@@ -32,7 +32,9 @@ _MOST_COLUMNS: Final = 6
 _MOST_PAIRS: Final = 12
 _HELD: Final = Signed("✕ held back")
 _BY_RULE: Final = (Signed("✕ blocked"), Signed("△ warnings"))
-_MARKS: Final = {"create": "new", "skip": "skip", "remove": "remove"}
+_DEEDS: Final = {"create": "new", "skip": "skip", "remove": "remove", "delete": "delete"}
+"""What stands beside an id that is neither changed, added nor sent."""
+
 _TINTS: Final = {
     "new": "background:rgba(40,160,80,.18)",
     "changed": "background:rgba(200,150,30,.18)",
@@ -67,6 +69,7 @@ class Summary:
     recheck_s: float | None
     held: Sequence[str]
     notes: Sequence[str]
+    lands_in: str
 
     def __repr__(self) -> str:
         return repr(_report(self))
@@ -110,9 +113,10 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
 
 def _headline(summary: Summary) -> str:
     actions = ", ".join(f"{name} {n:,}" for name, n in summary.actions.items()) or "nothing to change"
-    route = "" if summary.route == "metadata" else f" by {summary.route}"
-    where = f"{summary.group}{route}" if summary.group else summary.route
-    return f"Plan: {actions} · {summary.kind}s → {where}, {summary.target}"
+    if "delete" in summary.actions:
+        return f"Plan: delete {summary.lands_in}, {summary.target}"
+    route = f" by {summary.route}" if summary.group and summary.route != "metadata" else ""
+    return f"Plan: {actions} · {summary.kind}s → {summary.lands_in}{route}, {summary.target}"
 
 
 def _recheck(summary: Summary) -> str:
@@ -157,8 +161,8 @@ def _changes_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -
 
 
 def _row_html(row: AbstractMapping[str, Any], parts: Sequence[str], names: Sequence[str]) -> str:
-    mark = _MARKS.get(row["action"], "")
-    tag = f" <span style='font-size:11px'>{mark}</span>" if mark else ""
+    deed = _DEEDS.get(row["action"])
+    tag = f" <span style='font-size:11px'>{deed}</span>" if deed else ""
     about = "".join(f"<td style='{CELL}'>{_value_html(row['about'][name])}</td>" for name in parts)
     raw, raw_after = (json.loads(row[name] or "{}") for name in ("before_raw", "after_raw"))
     cells = "".join(

@@ -126,7 +126,7 @@ export function renderPlan({ model, el }) {
   function drawBars() {
     const isFiltered = state.filter.rule || filterWords(state.filter).some(({ isChip }) => !isChip); // a pressed chip says it already
     empty.hidden = state.n_shown > 0 || !!listed;
-    empty.textContent = plan.n === 0 ? plan.is_held ? "Nothing would change: Pendo holds these values already." : "No message is left to send." : "No row fits the filters.";
+    empty.textContent = plan.n === 0 ? plan.is_held ? "Nothing would change: Pendo holds these values already." : "Nothing is left to send." : "No row fits the filters.";
     const pressed = document.activeElement?.closest(".pp-chips") === chips ? document.activeElement.dataset.chip : "";
     chips.replaceChildren(...chipsOf(plan, { ...state.filter, rule: listed || state.filter.rule }, { action: toggleAction, problem: pickProblem }));
     if (pressed) [...chips.children].find((node) => node.dataset.chip === pressed)?.focus({ preventScroll: true });
