@@ -152,6 +152,15 @@ ROWS: Final = [
         browser=("identify", {"visitor": {"age": 42.5, "id": "u-1"}}),
     ),
     Row(
+        name="an age with a fraction that stands as text is a number, too",
+        source=f"{SPEC}: identify, reserved traits",
+        message={"type": "identify", "userId": "u-1", "traits": {"age": "42.5"}},
+        table={"id": "u-1", "age": "42.5"},
+        mapping={"id": "id", "traits": ["age"]},
+        webhook={"type": "identify", "userId": "u-1", "traits": {"age": 42.5}},
+        browser=("identify", {"visitor": {"age": 42.5, "id": "u-1"}}),
+    ),
+    Row(
         name="address and company are objects, whose parts travel by themselves",
         source=f"{SPEC}: identify, reserved traits; {PENDO}: nested objects are not described",
         message={
