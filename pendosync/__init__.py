@@ -6,6 +6,7 @@ says. The whole way in ten lines stands in the README.
 
 from importlib.metadata import version as _version
 
+from pendosync.browser import BrowserPage, Snippet, browser_page, browser_snippet
 from pendosync.checks import check_values, drop_blocked, ensure_clean
 from pendosync.client import Client, open_client
 from pendosync.diffs import diff_values
@@ -68,6 +69,7 @@ __version__ = _version("pendosync")
 __all__ = [
     "AnswerError",
     "BrokenError",
+    "BrowserPage",
     "BusyError",
     "Canary",
     "Client",
@@ -99,6 +101,7 @@ __all__ = [
     "Selection",
     "Settings",
     "SettingsError",
+    "Snippet",
     "StalePlanError",
     "TableError",
     "Target",
@@ -108,6 +111,8 @@ __all__ = [
     "after",
     "attach_run",
     "before",
+    "browser_page",
+    "browser_snippet",
     "build_curl",
     "build_summary",
     "changed",

@@ -13,9 +13,10 @@ from urllib.parse import quote
 
 import httpx
 
+from pendosync.keys import Secret
 from pendosync.refusals import CALLED
 from pendosync.regions import MASK
-from pendosync.settings import Secret, Settings
+from pendosync.settings import Settings
 
 KEY_HEADER: Final = "x-pendo-integration-key"
 """Carries the integration key to the API host, and the track secret to the data host."""

@@ -90,8 +90,9 @@ def check_values(
 
 
 def check_ids(values: pl.DataFrame, /, *, mapping: Mapping) -> pl.DataFrame:
-    """Return what `check_values` finds about the ids alone."""
-    return _in_order(each_id_problem(values, mapping))
+    """Return what `check_values` finds about the ids, and about what rows say besides fields."""
+    messages = each_message_problem(values, mapping, datetime.now(UTC))
+    return _in_order([*each_id_problem(values, mapping), *messages])
 
 
 def check_fields(

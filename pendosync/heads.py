@@ -69,7 +69,7 @@ def _part(name: str, read: pl.DataFrame, mapping: Mapping) -> pl.Expr:
     if name == "at":
         return _as_date(read, column, mapping.time_zone)
     if name == "integrations" and isinstance(mapping.integrations, AbstractMapping):
-        return pl.lit(_encode(mapping.integrations))
+        return pl.repeat(_encode(mapping.integrations), pl.len())
     if name in ("parent_account", "integrations"):
         return _as_object(read, column, name)
     return _as_id(read, column, name)

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from pendosync.env import find_env_file
 from pendosync.errors import JournalError, PlanError, counted, listed
 from pendosync.frames import OUTCOMES, RunStateName, Status, is_unicode
 from pendosync.plans import Plan, load_plan
@@ -34,7 +35,6 @@ from pendosync.runfile import (
     settle,
     take_record,
 )
-from pendosync.settings import find_env_file
 from pendosync.shapes import batch_numbers
 
 RUNS: Final = pl.Schema(
@@ -355,7 +355,8 @@ def _outcome_exprs() -> list[pl.Expr]:
     written = pl.when(creates).then(pl.lit("created")).otherwise(told_status)
     status = pl.when(is_skipped).then(pl.lit("skipped")).otherwise(written)
     again = pl.when(pl.col("resent") > 0).then(pl.lit(SENT_AGAIN))
-    of_batch = pl.coalesce(pl.when(pl.col("reason") != "").then(pl.col("reason")), again)
+    told = pl.when(pl.col("reason") != "").then(pl.col("reason"))
+    of_batch = pl.concat_str(told, again, separator="; ", ignore_nulls=True)
     fallback = pl.when(sent).then(pl.lit(IN_FLIGHT)).otherwise(pl.lit(NOT_SENT))
     reason = (
         pl.when(is_skipped)

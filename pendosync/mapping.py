@@ -218,7 +218,7 @@ class Mapping:
             "kind": self.kind,
             **({"id": self.id} if self.id else {}),
             "route": self.route,
-            "group": self.group,
+            **({"group": self.group} if self.group else {}),
             **({"time_zone": self.time_zone} if self.time_zone else {}),
             **{name: getattr(self, name) for name in COLUMNS if getattr(self, name)},
             "traits": [trait.to_dict() for trait in self.each_trait],

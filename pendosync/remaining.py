@@ -50,7 +50,8 @@ class Remaining:
         for at in range(n_rows):
             status, reason = own.get(at, (result.status, result.reason))
             is_again = first_row + at in self.in_doubt and status not in _OPEN
-            yield first_row + at, batch, status, reason or (SENT_AGAIN if is_again else "")
+            again = [SENT_AGAIN] if is_again else []
+            yield first_row + at, batch, status, "; ".join([reason, *again] if reason else again)
 
 
 def all_of(plan: Plan) -> Remaining:

@@ -2,111 +2,29 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NoReturn, TypeVar
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-
+from pendosync.env import flag_of, pace_of, read_env
 from pendosync.errors import SettingsError
+from pendosync.keys import WHERE, Secret
 from pendosync.regions import API_PACE, DATA_PACE, MASK, REGIONS, Pace, Target, hosts_of
 from pendosync.reports import Grid, Heads, Report, Signed, report_html
 
-N = TypeVar("N", int, float)
-
 _USED_FOR: Final = {
     "integration_key": "reading and writing metadata",
-    "app_key": "Segment's webhook",
+    "app_key": "Segment's webhook, the browser snippet",
     "track_secret": "track events",
 }
-_WHERE: Final = {
-    "integration_key": (
-        "the integration key",
-        "PENDO_INTEGRATION_KEY",
-        "Settings > Integrations > Integration keys (tick 'Allow write access' to push)",
-    ),
-    "app_key": (
-        "the app API key",
-        "PENDO_APP_KEY",
-        "Settings > Subscription settings > your app > App details, as 'API key'",
-    ),
-    "track_secret": (
-        "the track event shared secret",
-        "PENDO_TRACK_SECRET",
-        "Settings > Subscription settings > your app > App details, as 'Track event shared secret'",
-    ),
-}
-
 _SECRET_COLUMNS: Final[Heads] = (
     ("secret", ""), ("", ""), ("used for", ""), ("where it is found", "words"),
 )  # fmt: skip
 _READS_ONLY: Final = "read only; Settings(…, access='write') or PENDO_ACCESS=write lets them push"
 
-_PLAIN: Final = (
-    "PENDO_REGION", "PENDO_ACCESS", "PENDO_API_URL", "PENDO_DATA_URL",
-    "PENDO_API_MAX_PER_SECOND", "PENDO_API_MAX_AT_ONCE", "PENDO_API_MAX_ROWS_PER_SECOND",
-    "PENDO_DATA_MAX_PER_SECOND", "PENDO_DATA_MAX_AT_ONCE", "PENDO_DATA_MAX_ROWS_PER_SECOND",
-)  # fmt: skip
-"""What is set beside the keys."""
-
-
-class Secret:
-    """A text that shows itself nowhere: not in a repr, an f-string, a pickle, a traceback or a look at its attributes.
-
-    Blanks around it are dropped.
-
-    Example:
-        >>> Secret("abc")
-        Secret(***)
-        >>> f"{Secret('abc')}"
-        '***'
-    """
-
-    __slots__ = ("_tell",)
-
-    def __init__(self, text: str) -> None:
-        stripped = text.strip()
-        self._tell: Callable[[], str] = lambda: (
-            stripped
-        )  # no attribute holds it: whoever lists them sees a function
-
-    def reveal(self) -> str:
-        """Return the text itself. Only transports call this."""
-        return self._tell()
-
-    @property
-    def is_key(self) -> bool:
-        """Whether it can be a key: not empty, no blanks, only characters that a header takes."""
-        text = self.reveal()
-        return bool(text) and all(33 <= ord(letter) <= 126 for letter in text)
-
-    def __repr__(self) -> str:
-        return f"Secret({MASK})"
-
-    def __str__(self) -> str:
-        return MASK
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other.reveal() == self.reveal()
-
-    def __hash__(self) -> int:
-        return hash(self.reveal())
-
-    def __copy__(self) -> Secret:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Secret:
-        return self
-
-    def __reduce__(self) -> NoReturn:
-        raise SettingsError(
-            "A secret can't be pickled for another process. Expected each process to read its own "
-            "settings. Hint: call Settings.from_env() there."
-        )
+_NO_AGENT_HINT: Final = "Settings(…, agent_url='https://…') or PENDO_AGENT_URL names one"
 
 
 @dataclass(frozen=True, init=False)
@@ -123,9 +41,16 @@ class Settings:
         api_url, data_url: base URLs in place of the region's own; plain HTTP only to this machine.
         api_pace, data_pace: requests per second and in flight, and rows per second, per host.
         access: `read`, or `write` to push: whoever only looks can't write by mistake. The sandbox's are `write`.
+        agent_url: where a browser loads Pendo's agent from, in place of the region's CDN: a URL, or the bare host name
+            of a subscription that has one of its own (Segment's "CNAME content host"). Region `au` has no known CDN.
+        user_traits_on_load: a browser's `initialize` carries the visitor's traits; else an `identify` after it.
+        group_on_load: a browser's `initialize` carries the account and its traits; else an `identify` after it.
+        account_trait: the visitor's trait that holds the account's id, where a browser is given no account.
 
     Raises:
         SettingsError: an unknown region or access, an empty secret, or a URL that isn't HTTPS and isn't on loopback.
+
+    Source: the settings of Segment's Pendo destination, in Segment's public docs, read 2026-11-26.
 
     Example:
         >>> Settings(region="eu", integration_key="abc")
@@ -141,6 +66,10 @@ class Settings:
     api_pace: Pace
     data_pace: Pace
     access: Literal["read", "write"]
+    agent_url: str | None
+    user_traits_on_load: bool
+    group_on_load: bool
+    account_trait: str | None
 
     def __init__(
         self,
@@ -153,6 +82,10 @@ class Settings:
         api_pace: Pace = API_PACE,
         data_pace: Pace = DATA_PACE,
         access: Literal["read", "write"] = "read",
+        agent_url: str | None = None,
+        user_traits_on_load: bool = True,
+        group_on_load: bool = True,
+        account_trait: str | None = None,
     ) -> None:
         # Before anything can fail, as a traceback may show the arguments; a dataclass's own __init__ keeps them as texts.
         integration_key, app_key, track_secret = map(_hidden, (integration_key, app_key, track_secret))
@@ -169,6 +102,10 @@ class Settings:
             "api_pace": api_pace,
             "data_pace": data_pace,
             "access": access,
+            "agent_url": _agent_url(agent_url, hosts.agent),
+            "user_traits_on_load": _ensured_flag("user_traits_on_load", user_traits_on_load),
+            "group_on_load": _ensured_flag("group_on_load", group_on_load),
+            "account_trait": _ensured_trait(account_trait),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -186,21 +123,39 @@ class Settings:
         Raises:
             SettingsError: *path* does not exist or can't be read, or a value is malformed.
         """
-        values, keys = _read_env(path)
+        values, keys = read_env(path)
         return cls(
             region=values.get("PENDO_REGION") or "us",
             **keys,
             api_url=values.get("PENDO_API_URL") or None,
             data_url=values.get("PENDO_DATA_URL") or None,
-            api_pace=_pace(values, "PENDO_API", API_PACE),
-            data_pace=_pace(values, "PENDO_DATA", DATA_PACE),
+            api_pace=pace_of(values, "PENDO_API", API_PACE),
+            data_pace=pace_of(values, "PENDO_DATA", DATA_PACE),
             access=values.get("PENDO_ACCESS") or "read",  # type: ignore[arg-type]  # checked below
+            agent_url=values.get("PENDO_AGENT_URL") or None,
+            user_traits_on_load=flag_of(values, "PENDO_USER_TRAITS_ON_LOAD"),
+            group_on_load=flag_of(values, "PENDO_GROUP_ON_LOAD"),
+            account_trait=values.get("PENDO_ACCOUNT_TRAIT") or None,
         )
 
     @property
     def target(self) -> Target:
         """The place these settings point to, with the pace of each host; holds no key."""
         return Target(self.region, self.api_url, self.data_url, self.api_pace, self.data_pace)
+
+    @property
+    def agent_base(self) -> str:
+        """The base URL that a browser loads Pendo's agent from.
+
+        Raises:
+            SettingsError: none is known for this region.
+        """
+        if self.agent_url is None:
+            raise SettingsError(
+                f"No host is known that a browser in region {self.region!r} loads Pendo's agent from. Expected one to be "
+                f"named. Hint: {_NO_AGENT_HINT}, as your app's install snippet in Pendo shows it."
+            )
+        return self.agent_url
 
     def ensure_write(self) -> None:
         """Return nothing where these settings may push.
@@ -223,71 +178,45 @@ class Settings:
         value = getattr(self, name)
         if isinstance(value, Secret):
             return value
-        what, variable, where = _WHERE[name]
+        what, variable, where = WHERE[name]
         raise SettingsError.missing_secret(what, argument=name, variable=variable, where=where)
 
     def __repr__(self) -> str:
         held = vars(self)  # empty while a traceback looks at one whose arguments were refused
-        secrets = "".join(f", {name}={MASK}" for name in _WHERE if held.get(name) is not None)
+        secrets = "".join(f", {name}={MASK}" for name in WHERE if held.get(name) is not None)
         access = ", access='write'" if held.get("access") == "write" else ""
         return f"Settings(region={held.get('region')!r}{secrets}, api_url={held.get('api_url')!r}{access})"
 
     def _repr_html_(self) -> str:
         held = vars(self)  # empty while a traceback looks at one whose arguments were refused
-        grid = Grid(_SECRET_COLUMNS, [_secret_row(name, held.get(name) is not None) for name in _WHERE])
+        grid = Grid(_SECRET_COLUMNS, [_secret_row(name, held.get(name) is not None) for name in WHERE])
         facts = [
             ("access", "write: these settings may push" if held.get("access") == "write" else _READS_ONLY),
             ("API host", f"{held.get('api_url')}, {held.get('api_pace')}"),
             ("data host", f"{held.get('data_url')}, {held.get('data_pace')}"),
+            ("browser agent", held.get("agent_url") or f"no known host in this region; {_NO_AGENT_HINT}"),
+            ("on page load", _on_load(held)),
         ]
         return report_html(Report(f"Settings: region {held.get('region')}", facts, (grid,)))
 
 
+def _on_load(held: AbstractMapping[str, Any]) -> str:
+    """Return what a browser tells at the start, and what it is told later."""
+    first = ["visitor with traits" if held.get("user_traits_on_load") else "visitor's id, traits after it"]
+    first.append("account" if held.get("group_on_load") else "account after it")
+    trait = held.get("account_trait")
+    return ", ".join([*first, *([f"account's id from trait {trait!r}"] if trait else [])])
+
+
 def _secret_row(name: str, is_set: bool) -> tuple[str, ...]:
     """Return whether the secret is set, what it is for, and where it is found; no character of it is read."""
-    what, variable, where = _WHERE[name]
+    what, variable, where = WHERE[name]
     state = Signed(f"✓ {MASK}") if is_set else "not set"
     return (
         what.removeprefix("the "),
         state,
         _USED_FOR[name],
         "" if is_set else f"{variable}; in Pendo: {where}",
-    )
-
-
-def find_env_file(start: Path | None = None) -> Path | None:
-    """Return the nearest `.env` at or above *start* (the working directory), or None."""
-    here = (start or Path.cwd()).resolve()
-    return next((folder / ".env" for folder in (here, *here.parents) if (folder / ".env").is_file()), None)
-
-
-def _read_env(path: str | Path | None) -> tuple[dict[str, str | None], dict[str, Secret]]:
-    """Return what is set, and the keys apart from it: whoever looks for a wrong value never holds one as a text."""
-    found = Path(path) if path is not None else find_env_file()
-    if path is not None and found is not None and not found.is_file():
-        raise SettingsError(
-            f"There is no file {str(path)!r}. Expected a .env file. Hint: copy .env.example to .env, or leave "
-            f"the path out to search from the working directory upward."
-        )
-    lines = {**(_read_lines(found) if found is not None else {}), **os.environ}
-    texts = {name: lines.get(variable) for name, (_, variable, _) in _WHERE.items()}
-    keys = {name: Secret(text) for name, text in texts.items() if text}
-    return {name: lines.get(name) for name in _PLAIN}, keys
-
-
-def _read_lines(path: Path) -> dict[str, str | None]:
-    try:
-        return dotenv_values(path)
-    except (OSError, UnicodeDecodeError) as error:
-        told = (
-            "it is not UTF-8"
-            if isinstance(error, UnicodeDecodeError)
-            else error.strerror or "no reason given"
-        )
-    # outside of the except clause: what comes from below holds the file's content
-    raise SettingsError(
-        f"{str(path)!r} can't be read ({told}). Expected a text file in UTF-8. Hint: save it again as UTF-8, and see "
-        f"that you may read it."
     )
 
 
@@ -300,7 +229,7 @@ def _hidden(value: object) -> Secret | None:
 def _ensured_key(name: str, secret: Secret | None) -> Secret | None:
     if secret is None or secret.is_key:
         return secret
-    what, variable, _ = _WHERE[name]
+    what, variable, _ = WHERE[name]
     raise SettingsError(
         f"{what} is set but is no key: empty, or with blanks or characters that no key has. "
         f"Expected the text as Pendo shows it. Hint: copy it again into {variable}."
@@ -323,24 +252,21 @@ def _ensured_url(name: str, url: str) -> str:
     )
 
 
-def _pace(values: AbstractMapping[str, str | None], prefix: str, default: Pace) -> Pace:
-    return Pace(
-        max_per_second=_limit(values, f"{prefix}_MAX_PER_SECOND", float, default.max_per_second),
-        max_at_once=_limit(values, f"{prefix}_MAX_AT_ONCE", int, default.max_at_once),
-        max_rows_per_second=_limit(
-            values, f"{prefix}_MAX_ROWS_PER_SECOND", float, default.max_rows_per_second
-        ),
-    )
+def _agent_url(url: str | None, host: str | None) -> str | None:
+    """Return where the agent is loaded from: *url*, which may be a bare host name, or else *host*; None is unknown."""
+    given = url or host
+    if given is None:
+        return None
+    return _ensured_url("agent_url", given if "://" in given else f"https://{given}")
 
 
-def _limit(
-    values: AbstractMapping[str, str | None], name: str, kind: Callable[[str], N], default: N | None
-) -> N | None:
-    """Return the number of that name; `none` is no limit, and nothing the default."""
-    text = (values.get(name) or "").strip()
-    if not text or text.lower() == "none":
-        return None if text else default
-    try:
-        return kind(text)
-    except ValueError:
-        raise SettingsError.bad_value(name, text, "a number, or 'none' for no limit") from None
+def _ensured_flag(name: str, value: bool) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise SettingsError.bad_value(name, value, "True or False")
+
+
+def _ensured_trait(name: str | None) -> str | None:
+    if name is None or (isinstance(name, str) and name.strip()):
+        return name
+    raise SettingsError.bad_value("account_trait", name, "the name of a visitor's trait, or None")

@@ -7,6 +7,7 @@ from collections.abc import Mapping as AbstractMapping
 
 import polars as pl
 
+from pendosync.errors import MappingError
 from pendosync.frames import CHANGE_COLUMNS, cell_text, change_fields, raw_cell, raw_of
 from pendosync.journal import WRITTEN, Journal, derive_outcomes, may_be_written, read_plan, read_runs
 from pendosync.mapping import Mapping
@@ -30,6 +31,7 @@ def read_snapshot(journal: Journal, mapping: Mapping, /, *, target: Target) -> p
     Raises:
         JournalError: a run's file can't be read.
         PlanError: a run's plan was altered.
+        MappingError: *mapping* is of memberships or events, or of a route that holds nothing.
 
     Cost: reads every run of that kind and place once.
     """
@@ -49,6 +51,11 @@ def read_snapshot(journal: Journal, mapping: Mapping, /, *, target: Target) -> p
 
 def last_pushed(journal: Journal, mapping: Mapping, /, *, target: Target) -> dict[str, pl.DataFrame]:
     """Return what `read_snapshot` joins: per field a frame `id`, the field, `raw` and the `run_id` of its push."""
+    if mapping.is_message:
+        raise MappingError(
+            f"There is no snapshot of {mapping.kind}s by {mapping.route}: Pendo holds nothing that a later push could be "
+            f"compared with. Expected a mapping of visitors or accounts. Hint: read_outcomes(journal, run_id)."
+        )
     mine = read_runs(journal).filter(
         kind=mapping.kind, group=mapping.group, route=mapping.route, api_url=target.api_url
     )

@@ -191,8 +191,12 @@ def columns_of(mapping: Mapping, /) -> list[str]:
         [trait.column] if trait.column is not None else trait.to_expr().meta.root_names()
         for trait in mapping.each_trait
     )
-    heads = [mapping.id, mapping.anonymous_id, *mapping.about.values()]
-    return list(dict.fromkeys([*filter(None, heads), *chain.from_iterable(of_traits)]))
+    return list(dict.fromkeys([*columns_of_rows(mapping), *chain.from_iterable(of_traits)]))
+
+
+def columns_of_rows(mapping: Mapping, /) -> list[str]:
+    """Return the columns of the id, and of whom and what a row is about."""
+    return [name for name in (mapping.id, mapping.anonymous_id, *mapping.about.values()) if name]
 
 
 def read_sources(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
@@ -267,18 +271,20 @@ def _flatten(sources: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
 
 
 def map_ids(table: pl.DataFrame, mapping: Mapping, /) -> pl.DataFrame:
-    """Return the ids that *mapping* takes from *table*: VALUES without a field.
+    """Return the ids that *mapping* takes from *table*, and what rows are about: VALUES without a field.
 
     Raises:
         ColumnNotFoundError, MappingError: as `map_traits`.
     """
-    needed = [name for name in (mapping.id, mapping.anonymous_id) if name]
+    needed = columns_of_rows(mapping)
     missing = [name for name in needed if name not in table.columns]
     if missing:
         raise ColumnNotFoundError.of(missing, table.columns, what="The table")
     row = pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
     mapped = table.select(row, ids_of(table, mapping).alias("id"))
-    return mapped.with_columns(_no_raw(mapped.height))
+    about = about_of(table, mapping)
+    raw = mapped.with_columns(_no_raw(mapped.height))
+    return raw if about is None else raw.with_columns(table.select(about).to_series())
 
 
 def _raw_cells(sources: pl.DataFrame, mapped: pl.DataFrame) -> pl.Series:

@@ -133,7 +133,16 @@ def test_each_limit_of_track_events_is_checked_before() -> None:
             "user": ["u", None, "u", "u", "u", "u", "_PENDO_T_x", "u" * 129],
             "org": ["acme"] * 8,
             "what": ["e", "e", " ", "e", "e", "e", "e", "e"],
-            "time": [NOW, NOW, NOW, None, NOW - timedelta(days=7, minutes=1), NOW + timedelta(hours=1), NOW, NOW],
+            "time": [
+                NOW,
+                NOW,
+                NOW,
+                None,
+                NOW - timedelta(days=7, minutes=1),
+                NOW + timedelta(hours=1),
+                NOW,
+                NOW,
+            ],
             "plan": ["x"] * 8,
         }
     )
@@ -152,7 +161,9 @@ def test_each_limit_of_track_events_is_checked_before() -> None:
 def test_properties_are_measured_as_they_travel(route: str, room: int) -> None:
     names = ['{"plan":"', '"}']
     fits = room - sum(map(len, names))
-    table = EVENTS.head(1).select("user", "org", "what", "time", plan=pl.lit("é" * (fits // 2) + "x" * (fits % 2)))
+    table = EVENTS.head(1).select(
+        "user", "org", "what", "time", plan=pl.lit("é" * (fits // 2) + "x" * (fits % 2))
+    )
     mapping = a_mapping(route, traits=["plan"])
     assert rules(table, mapping) == {}
     longer = table.with_columns(pl.col("plan") + "x")
@@ -160,7 +171,9 @@ def test_properties_are_measured_as_they_travel(route: str, room: int) -> None:
 
 
 def test_names_of_properties_have_32_letters_at_most_and_are_legal() -> None:
-    table = EVENTS.select("user", "org", "what", "time", **{"a" * 32: pl.lit(1), "a" * 33: pl.lit(1), "1st": pl.lit(1)})
+    table = EVENTS.select(
+        "user", "org", "what", "time", **{"a" * 32: pl.lit(1), "a" * 33: pl.lit(1), "1st": pl.lit(1)}
+    )
     mapping = a_mapping(traits=["a" * 32, "a" * 33, "1st"])
     values = ps.map_traits(table, mapping)
     problems = ps.check_values(values, mapping=mapping)
@@ -215,18 +228,28 @@ def test_events_travel_as_the_dry_run_shows(sandbox, client, journal, route: str
     assert sorted(sent) == sorted(ps.dry_run(plan)["body"])
     held = {event["visitorId"]: event for event in sandbox.events()}
     assert all(event["processed"] for event in held.values()), held
-    assert {id: event["accountId"] for id, event in held.items()} == {"u-0001": "acme", "u-0002": None, "u-0003": "zeta"}
+    assert {id: event["accountId"] for id, event in held.items()} == {
+        "u-0001": "acme",
+        "u-0002": None,
+        "u-0003": "zeta",
+    }
     own = {name: value for name, value in held["u-0001"]["properties"].items() if name != "groupId"}
     assert own == {"plan": "pro", "seats": 5}
     assert [held[id]["event"] for id in ("u-0001", "u-0002")] == ["Signed Up", "Left"]
     at = held["u-0002"]["timestamp"]
-    is_same = at == int((NOW - timedelta(days=1)).timestamp() * 1000) if route == "track" else datetime.fromisoformat(at) == NOW - timedelta(days=1)
+    is_same = (
+        at == int((NOW - timedelta(days=1)).timestamp() * 1000)
+        if route == "track"
+        else datetime.fromisoformat(at) == NOW - timedelta(days=1)
+    )
     assert is_same
 
 
 def test_the_plan_says_that_pendo_must_turn_track_events_on(client) -> None:
     assert "a setting that Pendo turns on" in repr(ps.plan_table(EVENTS, a_mapping("webhook"), client=client))
-    assert "a setting that Pendo turns on" not in repr(ps.plan_table(EVENTS, a_mapping("track"), client=client))
+    assert "a setting that Pendo turns on" not in repr(
+        ps.plan_table(EVENTS, a_mapping("track"), client=client)
+    )
 
 
 def test_the_track_route_has_a_secret_of_its_own(sandbox, journal) -> None:
@@ -264,6 +287,8 @@ def test_a_run_of_events_can_not_be_undone_verified_or_refreshed(client, journal
         ps.verify_run(journal, run.id, client=client)
     with pytest.raises(ps.PlanError, match="plan of events by track"):
         ps.refresh_plan(run.plan, client=client)
+    with pytest.raises(ps.MappingError, match="There is no snapshot of events by track"):
+        ps.read_snapshot(journal, a_mapping(), target=client.target)
     with pytest.raises(ps.PlanError, match="A canary can't go before events"):
         ps.plan_table(EVENTS, a_mapping(), client=client, canary=ps.Canary())
 
@@ -334,7 +359,10 @@ def test_memberships_tie_visitors_to_accounts(sandbox, client, journal) -> None:
     plan = ps.plan_table(TIES, mapping, client=client)
     assert plan.problems.select("rule", "row").rows() == [("missing_id", 2), ("missing_visitor", 2)]
     run = pushed(plan, client, journal)
-    assert run.outcomes.select("id", "status").rows() == [("u-0001 in acme", "accepted"), ("u-0002 in zeta", "accepted")]
+    assert run.outcomes.select("id", "status").rows() == [
+        ("u-0001 in acme", "accepted"),
+        ("u-0002 in zeta", "accepted"),
+    ]
     held = sandbox.values("visitor", "auto")
     assert [held[id]["accountid"] for id in ("u-0001", "u-0002")] == ["acme", "zeta"]
     with pytest.raises(ps.PlanError, match="A group call can't be taken back"):

@@ -15,7 +15,11 @@ OBJECTS = [None, {}, {"All": True}, {"Pendo": True}, {"Pendo": {"x": 1}}, {"All"
 IS_SENT = [True] * 6 + [False] * 4
 IDS = [f"u-{n:04}" for n in range(1, len(OBJECTS) + 1)]
 TABLE = pl.DataFrame(
-    {"id": IDS, "plan": ["later"] * len(IDS), "i": [None if one is None else json.dumps(one) for one in OBJECTS]}
+    {
+        "id": IDS,
+        "plan": ["later"] * len(IDS),
+        "i": [None if one is None else json.dumps(one) for one in OBJECTS],
+    }
 )
 
 
@@ -25,14 +29,21 @@ def a_mapping(route: str = "webhook", **options: object) -> ps.Mapping:
 
 @pytest.mark.parametrize("route", ["webhook", "metadata"])
 def test_what_turns_pendo_off_is_skipped_and_the_rest_travels(sandbox, client, journal, route: str) -> None:
-    plan = ps.plan_table(TABLE, a_mapping(route), client=client, batch_size=4, gates=ps.Gates(max_changed_share=None))
+    plan = ps.plan_table(
+        TABLE, a_mapping(route), client=client, batch_size=4, gates=ps.Gates(max_changed_share=None)
+    )
     assert plan.summary.actions == {"update": 6, "skip": 4}
-    assert plan.changes["id"].to_list() == [id for id, sent in zip(IDS, IS_SENT) if sent] + IDS[6:]
+    assert (
+        plan.changes["id"].to_list() == [id for id, sent in zip(IDS, IS_SENT, strict=True) if sent] + IDS[6:]
+    )
     assert "4 rows turn Pendo off" in repr(plan)
     sandbox.forget_requests()
     run = ps.push(plan, client=client, journal=journal, show=False)
     outcomes = run.wait()
-    assert outcomes["status"].to_list() == ["accepted" if route == "webhook" else "updated"] * 6 + ["skipped"] * 4
+    assert (
+        outcomes["status"].to_list()
+        == ["accepted" if route == "webhook" else "updated"] * 6 + ["skipped"] * 4
+    )
     assert set(outcomes["reason"][6:]) == {"its integrations turn Pendo off"}
     assert outcomes["batch"][6:].null_count() == 4
     assert set(sandbox.writes("visitor")) == set(IDS[:6])
@@ -47,11 +58,18 @@ def test_what_turns_pendo_off_is_skipped_and_the_rest_travels(sandbox, client, j
 def test_the_object_travels_as_it_was_given(client) -> None:
     plan = ps.plan_table(TABLE, a_mapping(), client=client)
     sent = {json.loads(body)["userId"]: json.loads(body)["integrations"] for body in ps.dry_run(plan)["body"]}
-    assert sent == {id: one or ({"Pendo": True} if one is None else one) for id, one in zip(IDS[:6], OBJECTS[:6])}
+    assert sent == {
+        id: one or ({"Pendo": True} if one is None else one)
+        for id, one in zip(IDS[:6], OBJECTS[:6], strict=True)
+    }
 
 
-@pytest.mark.parametrize(("constant", "n_sent"), [({"Pendo": True}, 10), ({"All": False}, 0), ({"All": True}, 10)])
-def test_one_object_may_stand_for_all_rows(sandbox, client, journal, constant: dict[str, bool], n_sent: int) -> None:
+@pytest.mark.parametrize(
+    ("constant", "n_sent"), [({"Pendo": True}, 10), ({"All": False}, 0), ({"All": True}, 10)]
+)
+def test_one_object_may_stand_for_all_rows(
+    sandbox, client, journal, constant: dict[str, bool], n_sent: int
+) -> None:
     plan = ps.plan_table(TABLE, a_mapping(integrations=constant), client=client)
     assert ps.dry_run(plan).height == plan.n_requests == n_sent
     outcomes = ps.push(plan, client=client, journal=journal, show=False).wait()
@@ -68,10 +86,16 @@ def test_what_is_no_object_is_a_problem() -> None:
     mapping = a_mapping()
     values = ps.map_traits(TABLE.head(3).with_columns(i=pl.Series(["nope", "[1]", '{"a": 1'])), mapping)
     problems = ps.check_values(values, mapping=mapping)
-    assert problems.select("rule", "row").rows() == [("wrong_integrations", 0), ("wrong_integrations", 1), ("wrong_integrations", 2)]
+    assert problems.select("rule", "row").rows() == [
+        ("wrong_integrations", 0),
+        ("wrong_integrations", 1),
+        ("wrong_integrations", 2),
+    ]
 
 
-def test_skipped_rows_are_selected_resumed_saved_and_previewed_like_others(sandbox, client, journal, tmp_path) -> None:
+def test_skipped_rows_are_selected_resumed_saved_and_previewed_like_others(
+    sandbox, client, journal, tmp_path
+) -> None:
     plan = ps.plan_table(TABLE, a_mapping(), client=client).select(ids=[IDS[0], IDS[7], IDS[3]])
     assert plan.changes["id"].to_list() == [IDS[0], IDS[3], IDS[7]]
     loaded = ps.load_plan(plan.save(tmp_path / "plan"))

@@ -605,3 +605,21 @@ def test_importing_the_library_loads_no_widget() -> None:
     code = "import sys, pendosync; print(sorted({'anywidget', 'ipywidgets', 'IPython'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_mappings_of_messages_are_edited_like_others() -> None:
+    table = pl.DataFrame(
+        {"u": ["ann", None], "e": ["Left", "Left"], "t": ["2020-01-01"] * 2, "plan": ["a", "b"], "x": [1, 2]}
+    )
+    events = ps.Mapping("event", visitor_id="u", event="e", at="t", traits=["plan"])
+    edited = MappingEditor(table, events)
+    picture = edited.picture()
+    assert picture["id"]["source"] == "the row’s number"
+    assert [problem["rule"] for problem in picture["id"]["problems"]] == ["missing_visitor", "too_old"]
+    assert edited.to_mapping() == events
+    assert [one["column"] for one in picture["left_out"]] == ["x"]
+    code = write_code(edited.to_mapping())
+    assert run_code(code.python) == events
+    ties = ps.Mapping("membership", visitor_id="u", account_id="e")
+    assert MappingEditor(table, ties).to_mapping() == ties
+    assert MappingEditor(table, ties).picture()["id"]["source"] == "visitor in account"

@@ -32,6 +32,8 @@ def whole_way(sandbox: ps.Sandbox, client: ps.Client, folder: Path) -> list[str]
         sandbox.settings._repr_html_(),
         repr(client.target),
         ps.check_access(client),
+        str(ps.browser_snippet(sandbox.settings, {"id": "u-0001"})),
+        ps.browser_snippet(sandbox.settings, {"id": "u-0001"})._repr_html_(),
     ]
     for route in ("metadata", "webhook"):
         plan = a_plan(client, IDS[:3], route=route)

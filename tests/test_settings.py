@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pendosync.env import find_env_file
 from pendosync.errors import SettingsError
+from pendosync.keys import Secret
 from pendosync.regions import API_PACE, DATA_PACE, MASK, MOST_AT_ONCE, REGIONS, Pace, Target, hosts_of
-from pendosync.settings import Secret, Settings, find_env_file
+from pendosync.settings import Settings
 
 KEYS = {"integration_key": "k3y-one", "app_key": "k3y-two", "track_secret": "k3y-three"}
 ENV = {"PENDO_INTEGRATION_KEY": "k3y-one", "PENDO_APP_KEY": "k3y-two", "PENDO_TRACK_SECRET": "k3y-three"}
@@ -142,6 +144,39 @@ def test_no_key_goes_to_an_open_or_broken_address(url: str) -> None:
         assert "pw" not in str(caught.value)
 
 
+def test_a_browser_loads_the_agent_from_the_regions_cdn_or_a_host_of_your_own() -> None:
+    assert Settings().agent_url == "https://cdn.pendo.io"
+    assert Settings("eu").agent_base == "https://cdn.eu.pendo.io"
+    assert Settings(agent_url="content.example.com").agent_url == "https://content.example.com"
+    assert Settings(agent_url="http://127.0.0.1:80/us/").agent_url == "http://127.0.0.1:80/us"
+    assert Settings("au", agent_url="content.example.com").agent_base == "https://content.example.com"
+
+
+def test_a_region_without_a_known_cdn_says_so_when_it_is_asked_for() -> None:
+    settings = Settings("au")
+    assert settings.agent_url is None
+    assert "no known host in this region" in settings._repr_html_()
+    with pytest.raises(SettingsError, match=r"No host is known .*'au'.* Expected .*Hint: .*agent_url="):
+        settings.agent_base  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "url", ["http://content.example.com", "ftp://content.example.com", "user:pw@content.example.com", "a b", "javascript:alert(1)", "//x"]
+)  # fmt: skip
+def test_no_agent_is_loaded_from_an_open_or_broken_address(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"agent_url is no address.*Hint:"):
+        Settings(agent_url=url)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("user_traits_on_load", "false"), ("group_on_load", None), ("group_on_load", 1), ("account_trait", " "), ("account_trait", 7)],
+)  # fmt: skip
+def test_what_a_browser_tells_on_load_is_true_or_false(name: str, value: Any) -> None:
+    with pytest.raises(SettingsError, match=rf"{name} is .*Expected .*Hint:"):
+        Settings(**{name: value})
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -207,11 +242,13 @@ def test_all_names_are_read(tmp_path: Path) -> None:
     path = write_env(
         tmp_path, **ENV, PENDO_REGION="jpn", PENDO_API_URL="http://localhost:1/a", PENDO_DATA_URL="http://localhost:1/d",
         PENDO_API_MAX_PER_SECOND="2.5", PENDO_API_MAX_AT_ONCE="3", PENDO_DATA_MAX_PER_SECOND="20",
-        PENDO_API_MAX_ROWS_PER_SECOND="2500",
+        PENDO_API_MAX_ROWS_PER_SECOND="2500", PENDO_AGENT_URL="content.example.com",
+        PENDO_USER_TRAITS_ON_LOAD=" False", PENDO_GROUP_ON_LOAD="false", PENDO_ACCOUNT_TRAIT="company",
     )  # fmt: skip
     assert Settings.from_env(path) == Settings(
         region="jpn", **KEYS, api_url="http://localhost:1/a", data_url="http://localhost:1/d",
         api_pace=Pace(2.5, 3, 2500), data_pace=Pace(20, DATA_PACE.max_at_once),
+        agent_url="https://content.example.com", user_traits_on_load=False, group_on_load=False, account_trait="company",
     )  # fmt: skip
 
 
@@ -233,7 +270,8 @@ def test_empty_lines_set_nothing(tmp_path: Path) -> None:
         ("PENDO_REGION", "EU"), ("PENDO_API_MAX_PER_SECOND", "fast"), ("PENDO_API_MAX_AT_ONCE", "1.5"),
         ("PENDO_DATA_MAX_PER_SECOND", "-1"), ("PENDO_API_MAX_ROWS_PER_SECOND", "0"), ("PENDO_DATA_MAX_ROWS_PER_SECOND", "no"),
         ("PENDO_DATA_MAX_AT_ONCE", "0"), ("PENDO_API_URL", "http://x"),
-        ("PENDO_APP_KEY", '"two words"'),
+        ("PENDO_APP_KEY", '"two words"'), ("PENDO_AGENT_URL", "http://x"), ("PENDO_GROUP_ON_LOAD", "no"),
+        ("PENDO_USER_TRAITS_ON_LOAD", "0"),
     ],
 )  # fmt: skip
 def test_a_malformed_line_is_told(tmp_path: Path, name: str, value: str) -> None:
@@ -281,6 +319,16 @@ def test_settings_show_which_keys_are_set_and_never_one_of_their_characters() ->
     assert html.count(MASK) == 1
     assert html.count("not set") == 2
     assert "these settings may push" in html
+    assert "https://cdn.eu.pendo.io" in html
+
+
+def test_settings_show_what_a_browser_tells_on_load() -> None:
+    assert "visitor with traits, account<" in Settings()._repr_html_()
+    late = Settings(user_traits_on_load=False, group_on_load=False, account_trait="company")._repr_html_()
+    assert (
+        "visitor&#x27;s id, traits after it, account after it, account&#x27;s id from trait &#x27;company&#x27;"
+        in late
+    )
 
 
 def test_settings_show_what_a_missing_key_is_for_and_where_it_is_found() -> None:

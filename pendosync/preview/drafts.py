@@ -11,6 +11,7 @@ from typing import Any, Final
 from pendosync.errors import MappingError, listed
 from pendosync.mapping import Mapping
 from pendosync.traits import Trait
+from pendosync.values import columns_of_rows
 
 _CHANGEABLE: Final = ("included", "field", "type", "null", "sql")
 
@@ -98,13 +99,16 @@ class Draft:
     @property
     def left_out(self) -> tuple[str, ...]:
         """The columns that no included trait reads."""
-        used = {self.start.id, *_columns_in(line.origin for line in self.lines if line.included)}
+        used = {
+            *columns_of_rows(self.start),
+            *_columns_in(line.origin for line in self.lines if line.included),
+        }
         return tuple(name for name in self.columns if name not in used)
 
     @property
     def unlisted(self) -> tuple[str, ...]:
         """The columns that no line reads, included or not."""
-        used = {self.start.id, *_columns_in(line.origin for line in self.lines)}
+        used = {*columns_of_rows(self.start), *_columns_in(line.origin for line in self.lines)}
         return tuple(name for name in self.columns if name not in used)
 
     @property

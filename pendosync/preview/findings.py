@@ -18,7 +18,7 @@ from pendosync.frames import DTYPES, FieldType, cell_text, field_names, type_of
 from pendosync.mapping import Mapping
 from pendosync.tables import collect_table, columns_in
 from pendosync.traits import Trait
-from pendosync.values import ID, columns_of, map_fields, map_ids, read_sources
+from pendosync.values import ID, columns_of, columns_of_rows, map_fields, map_ids, read_sources
 
 MOST_SAMPLE: Final = 40
 _SAMPLES: Final = 3
@@ -96,7 +96,7 @@ class Findings:
         self._mapping = mapping
         self._fields = fields
         self._known: dict[tuple[Trait, str | None], Finding] = {}
-        self._read = self._read_columns([mapping.id, *_columns_of(mapping)])
+        self._read = self._read_columns([*columns_of_rows(mapping), *_columns_of(mapping)])
         self.n_rows = self._read.height
         self.ids = self._find_ids()
 
@@ -140,10 +140,11 @@ class Findings:
         )
 
     def _find_ids(self) -> Finding:
-        column = self._read[self._mapping.id]
-        found = Finding(
-            dtype=dtype_name(column.dtype), samples=samples_of(column), n_null=column.null_count()
-        )
+        found = Finding()
+        if self._mapping.id:
+            column = self._read[self._mapping.id]
+            dtype, samples = dtype_name(column.dtype), samples_of(column)
+            found = Finding(dtype=dtype, samples=samples, n_null=column.null_count())
         try:
             ids = map_ids(self._read, self._mapping)
         except MappingError as error:
@@ -162,7 +163,11 @@ class Findings:
         return self._read.with_columns(self._ids.alias(_ROW_ID))
 
     def _read_columns(self, names: Sequence[str]) -> pl.DataFrame:
-        asked = [name for name in dict.fromkeys(names) if name in self.columns or name == self._mapping.id]
+        asked = [
+            name
+            for name in dict.fromkeys(names)
+            if name in self.columns or name in columns_of_rows(self._mapping)
+        ]
         if isinstance(self._table, pl.DataFrame):
             asked = [*dict.fromkeys([*asked, *self.columns])]
         return collect_table(self._table, columns=asked).rechunk()
@@ -275,5 +280,5 @@ def _columns_of(mapping: Mapping) -> list[str]:
     names: list[str] = []
     for trait in mapping.each_trait:
         if not isinstance(trait.expr, str):
-            names += columns_of(dataclasses.replace(mapping, traits=[trait]))[1:]
+            names += columns_of(dataclasses.replace(mapping, traits=[trait]))
     return names

@@ -21,6 +21,9 @@ from pendosync.preview.mends import Mend, creation_of, creations_of, mends_of, w
 from pendosync.preview.schema import Schema
 from pendosync.traits import Trait
 
+_OWN_ID: Final = {"membership": "visitor in account", "event": "the row’s number"}
+"""What an id is made of where no column holds it."""
+
 Row = dict[str, Any]
 TYPES: Final = tuple(DTYPES)
 
@@ -217,7 +220,7 @@ class MappingEditor:
             problem.n for problem in ids.problems if problem.rule in ("missing_id", "duplicate_id")
         )
         return {
-            "source": self.draft.start.id,
+            "source": self.draft.start.id or _OWN_ID[self.draft.start.kind],
             "dtype": ids.dtype,
             "samples": list(ids.samples),
             "encoded": ids.encoded,

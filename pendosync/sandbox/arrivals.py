@@ -52,7 +52,7 @@ def receive_event(call: Call) -> Answer:
     why = _wrong_properties(event.get("properties"))
     if why == _NO_OBJECT or (why and call.switches.track_over_limits == "refused"):
         raise Refusal(400, why)
-    _record_event(call, "track", event, why=why or _wrong_age(event["timestamp"]))
+    record_event(call, "track", event, why=why or _wrong_age(event["timestamp"]))
     return Answer(200)
 
 
@@ -131,7 +131,7 @@ def _track(call: Call, message: dict[str, Any]) -> None:
     why = None if call.switches.track_events_enabled else "track events are not turned on"
     if why is None and call.switches.webhook_event_limits == "as_track":
         why = _wrong_properties(properties) or _wrong_age(message.get("timestamp"))
-    _record_event(call, "webhook", {**message, "visitorId": visitor, "accountId": account}, why=why)
+    record_event(call, "webhook", {**message, "visitorId": visitor, "accountId": account}, why=why)
 
 
 _RECEIVERS: Final = {"identify": _identify, "group": _group, "track": _track}
@@ -147,17 +147,17 @@ def _hold_traits(call: Call, kind: str, sent_id: str, traits: dict[str, Any]) ->
     values = {}
     for name, value in traits.items():
         key = folded(name) if call.switches.fold_webhook_keys else name
-        values[key] = _arrived(call, kind, group, key, value)
+        values[key] = arrived(call, kind, group, key, value)
     call.store.write(kind, id_, group, values, lag_s=call.lag_s())
 
 
-def _arrived(call: Call, kind: str, group: str, key: str, value: Any) -> Any:
+def arrived(call: Call, kind: str, group: str, key: str, value: Any) -> Any:
     """Return the value to hold, and declare or widen its field."""
     if value is None:
         return CLEAR if call.switches.null_in_writes == "clears" else KEEP
     if value == "" and call.switches.empty_text == "clears":
         return CLEAR
-    type_ = _type_of(call, value)
+    type_ = _type_of(call, group, value)
     if type_ is None:
         call.notes.append(f"trait {key!r} is dropped")
         return KEEP
@@ -177,10 +177,10 @@ def _as_held(field: Field, value: Any) -> Any:
         return value
 
 
-def _type_of(call: Call, value: Any) -> str | None:
+def _type_of(call: Call, group: str, value: Any) -> str | None:
     """Return the type of a new field that first holds *value*; None where the value is dropped."""
     if type(value) is list and all(type(one) is str for one in value):
-        return "list" if call.switches.lists_outside_agent == "accepted" else None
+        return "list" if group == "agent" or call.switches.lists_outside_agent == "accepted" else None
     if type(value) is float and not isfinite(value):
         return None
     if type(value) in (list, dict):
@@ -196,6 +196,16 @@ def _wrong_properties(properties: Any) -> str | None:
         return None
     if type(properties) is not dict:
         return _NO_OBJECT
+    return over_limits(properties)
+
+
+def _wrong_age(timestamp: Any) -> str | None:
+    now_s = time.time()
+    return "older than 7 days" if happened_ms(timestamp, now_s) < now_s * 1000 - _OLDEST_MS else None
+
+
+def over_limits(properties: dict[str, Any]) -> str | None:
+    """Return in which way an event's properties are more than Pendo takes, or None."""
     text = json.dumps(properties, ensure_ascii=False, separators=(",", ":"))
     if len(text.encode("utf-8", "surrogatepass")) > _MOST_PROPERTY_BYTES:
         return "properties over 512 bytes"
@@ -204,12 +214,8 @@ def _wrong_properties(properties: Any) -> str | None:
     return None
 
 
-def _wrong_age(timestamp: Any) -> str | None:
-    now_s = time.time()
-    return "older than 7 days" if happened_ms(timestamp, now_s) < now_s * 1000 - _OLDEST_MS else None
-
-
-def _record_event(call: Call, route: str, event: dict[str, Any], *, why: str | None) -> None:
+def record_event(call: Call, route: str, event: dict[str, Any], *, why: str | None) -> None:
+    """Keep an event; *why* it is not processed, or None."""
     taken = ("event", "visitorId", "accountId", "timestamp", "properties", "messageId")
     kept = {key: event.get(key) for key in taken}
     call.store.record_event(

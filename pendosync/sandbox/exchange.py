@@ -18,6 +18,10 @@ Encoding = Literal["gzip", "deflate", "chunked"]
 _SPARE_DEPTH: Final = 64
 
 
+_BEFORE_KEY: Final = ("/data/segmentio/", "/agent/static/", "/agent/received/")
+"""The paths in which the app key stands next."""
+
+
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How an answer goes out that does not go out plain, whole and at once.
@@ -91,15 +95,16 @@ class Request:
     def shown(self) -> str:
         """Path and query with the app key masked: what people and faults see."""
         path = self.path
-        if path.startswith("/data/segmentio/"):
-            _, _, rest = path.removeprefix("/data/segmentio/").partition("/")
-            path = f"/data/segmentio/{MASK}" + (f"/{rest}" if rest else "")
+        for before in (prefix for prefix in _BEFORE_KEY if path.startswith(prefix)):
+            _, _, rest = path.removeprefix(before).partition("/")
+            path = f"{before}{MASK}" + (f"/{rest}" if rest else "")
         return f"{path}?{self.query}" if self.query else path
 
     @property
     def host_kind(self) -> str:
-        """Which of a region's hosts this would have gone to: `data` or `api`."""
-        return "data" if self.path.startswith("/data/") else "api"
+        """Which of a region's hosts this would have gone to: `data`, `agent` or `api`."""
+        place = self.path.split("/", 2)[1]
+        return place if place in ("data", "agent") else "api"
 
     def json(self) -> Any:
         """Return the body's content.

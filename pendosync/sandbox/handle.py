@@ -144,6 +144,7 @@ class Sandbox:
             track_secret=keys.track_secret,
             api_url=url,
             data_url=url,
+            agent_url=url,
             api_pace=api_pace,
             data_pace=data_pace,
             access="write",
@@ -204,7 +205,10 @@ class Sandbox:
         return found
 
     def events(self, *, region: str | None = None) -> list[dict[str, Any]]:
-        """Return the track events received, each with `processed` and, where it is not, `why`."""
+        """Return the events received, each with its `route`, `processed` and, where it is not, `why`.
+
+        Track events, and what a browser notes: route `browser`, event `page` or `click`.
+        """
         found: list[dict[str, Any]] = self._ask("GET", f"/events/{region or self._region}")
         return found
 

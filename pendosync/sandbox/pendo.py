@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from pendosync.regions import REGIONS, hosts_of
-from pendosync.sandbox import arrivals, audiences, metadata, reading
+from pendosync.sandbox import agent, arrivals, audiences, metadata, reading
 from pendosync.sandbox.call import Call
 from pendosync.sandbox.exchange import Answer, Refusal, Request, Routes, json_answer
 from pendosync.sandbox.faults import Faults
@@ -29,7 +29,9 @@ def verify_token(call: Call) -> Answer:
     return json_answer({"valid": True, "writeAccess": may_write})
 
 
-_ROUTES: Final = Routes(_OWN, metadata.ROUTES, reading.ROUTES, arrivals.ROUTES, audiences.ROUTES)
+_ROUTES: Final = Routes(
+    _OWN, metadata.ROUTES, reading.ROUTES, arrivals.ROUTES, audiences.ROUTES, agent.ROUTES
+)
 
 
 class Pendo:
@@ -112,6 +114,8 @@ class Pendo:
             return
         if given == getattr(KEYS[request.region], name):
             return
+        if request.path.startswith(agent.SCRIPT_FOLDER):
+            raise Refusal(404)  # a CDN has no such file
         is_of_other = any(given in (getattr(keys, name), _read_only(keys, name)) for keys in KEYS.values())
         raise Refusal(self.switches.other_region_key_status if is_of_other else 403)
 
@@ -129,7 +133,7 @@ def _given_key(request: Request) -> tuple[str, str]:
             return header, "integration_key"
         case ("data", "track"):
             return header, "track_secret"
-        case ("data", "segmentio", key):
+        case ("data", "segmentio", key) | ("agent", "static", key, _) | ("agent", "received", key):
             return key, "app_key"
     raise Refusal(404, "no such call")
 

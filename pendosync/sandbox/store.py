@@ -127,7 +127,7 @@ class Store:
         self.changes += 1
 
     def record_event(self, event: dict[str, Any]) -> None:
-        """Keep a track event; the latest 100,000 are kept."""
+        """Keep an event; the latest 100,000 are kept."""
         self.events.append(event)
         self.changes += 1
 

@@ -21,6 +21,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import pendosync as ps
+from pendosync.browser.calls import browser_calls
+from pendosync.browser.pages import build_page
 from pendosync.frames import FIELDS, OUTCOMES, PROBLEMS, REQUESTS, VALUES, Progress
 from pendosync.preview.run_view import run_html
 from tests.test_push import IDS, a_plan, writes
@@ -498,6 +500,25 @@ def test_no_element_or_attribute_of_segments_messages_comes_from_a_value(name: s
     assert html.isprintable()
 
 
+def device_mode_of(text: str) -> list[str]:
+    """Return what device mode shows of a text: a page, the frame around it without the page, and a snippet."""
+    page = ps.browser_page(plan_of(["u-1"], [text], ["old"]), "u-1")
+    frame = re.sub(r"srcdoc='[^']*'", "", page._repr_html_())
+    visitor, account = {"id": text, text: [text]}, {"id": text, text: text, "parentAccount": text}
+    calls = browser_calls(ps.Settings(), visitor, account, events=[(text, {text: text})])
+    snippet = ps.browser_snippet(ps.Settings(app_key="k"), visitor, account)
+    return [page.html, frame, build_page(calls, title=text).html, snippet._repr_html_()]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_element_or_attribute_of_device_mode_comes_from_a_value(name: str) -> None:
+    shown = device_mode_of(TEXTS[name][:5000])
+    harmless = device_mode_of("harmless")
+    at = re.compile(r"height='\d+'")
+    assert [skeleton(at.sub("", html)) for html in shown] == [skeleton(at.sub("", html)) for html in harmless]
+    assert all(html.replace("\n", "").isprintable() for html in shown)
+
+
 @given(text=HOSTILE, other=HOSTILE, before=HOSTILE)
 def test_no_element_or_attribute_comes_from_any_value(text: str, other: str, before: str) -> None:
     plan, harmless = plan_of(["a" + text], [f"1{other}"], [f"2{before}"]), plan_of(["a"], ["1"], ["2"])
@@ -522,6 +543,7 @@ def test_each_thing_that_shows_itself_as_html_is_held_to_this() -> None:
     widgets = "preview/view.py: _repr_mimebundle_"  # a picture of one of these, or what is said of none
     assert showing == {
         *(f"{room}.py: _repr_html_" for room in rooms),
+        *(f"browser/{module}.py: _repr_html_" for module in ("pages", "snippets")),
         "preview/run_view.py: run_html",
         widgets,
     }

@@ -18,7 +18,7 @@ from looks import KEYS, SHAPES, keys_in, looks_of, looks_of_error, without_calle
 
 import pendosync as ps
 from pendosync.auth import Mask
-from pendosync.settings import Secret
+from pendosync.keys import Secret
 from tests.test_push import IDS, QUICK, a_plan
 
 pytestmark = [
@@ -127,6 +127,8 @@ def lived(sandbox: ps.Sandbox, tmp_path: Path) -> dict[str, Any]:
             "secret": sandbox.settings.integration_key, "settings": sandbox.settings, "client": client,
             "target": client.target, "mask": Mask(sandbox.settings), "plan": plan, "run": run, "other": other,
             "journal": journal, "answer": answer, "error": error, "http": client._http("data"),
+            "snippet": (snippet := ps.browser_snippet(sandbox.settings, {"id": "u-0001"})),
+            "snippet's HTML": snippet._repr_html_(), "page": ps.browser_page(plan, IDS[0]),
         }  # fmt: skip
 
 
@@ -150,8 +152,8 @@ def test_nothing_that_a_session_holds_is_pickled_with_a_key(
         else:
             pickled.append(name)
         assert [key for key in keys if key in content] == [], name
-    assert {"plan", "error"} <= set(pickled)
-    assert not {"secret", "settings", "client", "mask", "answer"} & set(pickled)
+    assert {"plan", "error", "page"} <= set(pickled)
+    assert not {"secret", "settings", "client", "mask", "answer", "snippet"} & set(pickled)
 
 
 def test_copies_of_settings_hide_their_keys_too() -> None:
@@ -164,6 +166,37 @@ def test_copies_of_settings_hide_their_keys_too() -> None:
     with pytest.raises(TypeError) as caught:
         json.dumps(dataclasses.asdict(settings))
     assert keys_in(str(caught.value)) == []
+
+
+# --- a snippet
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda settings, folder: ps.browser_snippet(settings, {"id": 7}),
+        lambda settings, folder: ps.browser_snippet(settings, {"id": "u-1"}, {"id": "a", "x": object()}),
+        lambda settings, folder: ps.browser_snippet(settings, {"id": "u-1"}).write(folder),
+        lambda settings, folder: ps.browser_snippet(settings, {"id": "u-1"}).write(
+            folder / "nowhere" / "x.html"
+        ),
+        lambda settings, folder: pickle.dumps(ps.browser_snippet(settings, {"id": "u-1"})),
+    ],
+    ids=["no id", "no value", "a folder", "no folder", "a pickle"],
+)
+def test_a_snippet_that_fails_shows_no_key_to_a_traceback_with_locals(
+    act: Callable[[ps.Settings, Path], Any], tmp_path: Path
+) -> None:
+    settings = with_keys()
+    assert keys_in("\n".join(looks_of_error(error_of(lambda: act(settings, tmp_path))))) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
+def test_a_snippet_that_fills_the_disk_shows_no_key() -> None:
+    snippet = ps.browser_snippet(with_keys(), {"id": "u-1"})
+    error = error_of(lambda: snippet.write("/dev/full"))
+    assert "No space left" in str(error)
+    assert keys_in("\n".join(looks_of_error(error))) == []
 
 
 # --- what Pendo says
