@@ -48,6 +48,7 @@ RULES: Final[AbstractMapping[str, Rule]] = MappingProxyType(
         "too_old": Rule(None, "block_row", "an event older than 7 days, which Pendo does not process", browser=None),
         "future_time": Rule(None, "warn", "an event of the future"),
         "large_properties": Rule(None, "block_row", "properties over 512 bytes as JSON, which Pendo does not process"),
+        "large_message": Rule(None, "block_row", "a message over 32 KB, which Segment does not take", track=None, browser=None),
         "long_name": Rule(None, "block_field", "a property's name over 32 characters"),
         "taken_name": Rule(None, "block_field", "a property `groupId` beside the account id, which travels as `groupId`"),
         "wrong_integrations": Rule("block_row", "block_row", "integrations that are no JSON object"),

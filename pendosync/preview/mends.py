@@ -39,6 +39,7 @@ _WORDS: Final = {
     "too_old": ("{rows} older than 7 days", "Dropped, as Pendo would not process them."),
     "future_time": ("{rows} of the future", "Sent as they are."),
     "large_properties": ("{rows} with properties over 512 bytes", "Dropped, as Pendo would not process them."),
+    "large_message": ("{rows} with a message over 32 KB", "Dropped, as Segment does not take it. Leave long texts out, or shorten them."),
     "long_name": ("a name over 32 characters", "Give the property a shorter name with field=."),
     "taken_name": ("a name that the message keeps", ""),
     "wrong_integrations": ("{rows} whose integrations are no object", "Dropped. Expected JSON such as {\"Pendo\": true}."),

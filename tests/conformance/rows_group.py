@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from table import DEVICE, DOCS, PENDO, SPEC, Blocked, Row, Without
+from table import API, DEVICE, DOCS, PENDO, SPEC, Blocked, Row, Without
 
 ACCOUNT: Final[dict[str, Any]] = {"id": "org", "visitor_id": "user"}
 MEMBER: Final[dict[str, Any]] = {"visitor_id": "user", "account_id": "org"}
@@ -207,6 +207,27 @@ ROWS: Final = [
         mapping={**ACCOUNT, "traits": ["name"]},
         webhook=Blocked("missing_visitor"),
         browser=Blocked("missing_visitor"),
+    ),
+    Row(
+        name="a message over 32 KB is not taken by Segment, its parent account included",
+        source=f"{API}: max request size",
+        message={
+            "type": "group", "userId": "u-1", "groupId": "acme-2",
+            "traits": {"name": "x" * 20_000, "parentAccount": {"id": "holding", "note": "x" * 13_000}},
+        },
+        table={
+            "org": "acme-2", "user": "u-1", "name": "x" * 20_000, "parentAccount": {"id": "holding", "note": "x" * 13_000},
+        },
+        mapping={**ACCOUNT, "traits": ["name", "parentAccount"]},
+        webhook=Blocked("large_message"),
+        browser=(
+            "identify",
+            {
+                "visitor": {"id": "u-1"},
+                "account": {"name": "x" * 20_000, "id": "acme-2"},
+                "parentAccount": {"id": "holding", "note": "x" * 13_000},
+            },
+        ),
     ),
     Row(
         name="a membership is a group call without traits",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Final
 
-from table import DEVICE, PENDO, SPEC, Blocked, Row, Without
+from table import API, DEVICE, PENDO, SPEC, Blocked, Row, Without
 
 ROWS: Final = [
     Row(
@@ -304,6 +304,25 @@ ROWS: Final = [
         mapping={"id": "id", "traits": ["plan"]},
         webhook={"type": "identify", "userId": "ü" * 64, "traits": {"plan": "pro"}},
         browser=("identify", {"visitor": {"plan": "pro", "id": "ü" * 64}}),
+    ),
+    Row(
+        name="a message of nearly 32 KB is sent",
+        source=f"{API}: max request size",
+        message={"type": "identify", "userId": "u-1", "traits": {"note": "x" * 32_000}},
+        table={"id": "u-1", "note": "x" * 32_000},
+        mapping={"id": "id", "traits": ["note"]},
+        webhook={"type": "identify", "userId": "u-1", "traits": {"note": "x" * 32_000}},
+        browser=("identify", {"visitor": {"note": "x" * 32_000, "id": "u-1"}}),
+        warns=("long_text",),
+    ),
+    Row(
+        name="a message over 32 KB is not taken by Segment; a browser's call is no message",
+        source=f"{API}: max request size",
+        message={"type": "identify", "userId": "u-1", "traits": {"a": "\u0007" * 2_800, "b": "ü" * 8_000}},
+        table={"id": "u-1", "a": "\u0007" * 2_800, "b": "ü" * 8_000},
+        mapping={"id": "id", "traits": ["a", "b"]},
+        webhook=Blocked("large_message"),
+        browser=("identify", {"visitor": {"a": "\u0007" * 2_800, "b": "ü" * 8_000, "id": "u-1"}}),
     ),
     Row(
         name="without a user id the browser's visitor is _PENDO_T_ and the anonymous id; the server never sends",

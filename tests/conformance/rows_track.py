@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from table import AT, DEVICE, DOCS, NOW, PENDO, SPEC, UNSAID, Blocked, Row, Without, epoch_ms, iso
+from table import API, AT, DEVICE, DOCS, NOW, PENDO, SPEC, UNSAID, Blocked, Row, Without, epoch_ms, iso
 
 EVENT: Final[dict[str, Any]] = {"visitor_id": "user", "event": "what", "at": "time"}
 OF_ACCOUNT: Final[dict[str, Any]] = {**EVENT, "account_id": "org"}
@@ -32,13 +32,25 @@ def event(at: Any = AT, **cells: Any) -> dict[str, Any]:
 
 def webhook(properties: dict[str, Any], at: datetime = AT, **changed: Any) -> dict[str, Any]:
     """Return what Segment's webhook is told."""
-    plain = {"type": "track", "userId": "u-1", "event": "Signed Up", "properties": properties, "timestamp": iso(at)}
+    plain = {
+        "type": "track",
+        "userId": "u-1",
+        "event": "Signed Up",
+        "properties": properties,
+        "timestamp": iso(at),
+    }
     return {**plain, **changed}
 
 
 def track(properties: dict[str, Any], at: datetime = AT, **changed: Any) -> dict[str, Any]:
     """Return what `/data/track` is told."""
-    told = {"type": "track", "event": "Signed Up", "visitorId": "u-1", "timestamp": epoch_ms(at), "properties": properties}
+    told = {
+        "type": "track",
+        "event": "Signed Up",
+        "visitorId": "u-1",
+        "timestamp": epoch_ms(at),
+        "properties": properties,
+    }
     return {**told, **changed}
 
 
@@ -274,6 +286,16 @@ ROWS: Final = [
         webhook=Without.of(webhook({"plan": "pro"}), "illegal_field_name"),
         track=Without.of(track({"plan": "pro"}), "illegal_field_name"),
         browser=Without.of(browser({"plan": "pro"}), "illegal_field_name"),
+    ),
+    Row(
+        name="an event whose message is over 32 KB is not taken by Segment",
+        source=f"{API}: max request size",
+        message=message({"plan": "pro"}, event="x" * 33_000),
+        table=event(plan="pro", what="x" * 33_000),
+        mapping={**EVENT, "traits": ["plan"]},
+        webhook=Blocked("large_message"),
+        track=UNSAID,
+        browser=browser({"plan": "pro"}, "x" * 33_000),
     ),
     # whom and what
     Row(

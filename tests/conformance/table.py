@@ -13,8 +13,12 @@ from typing import Any, Final
 
 SPEC: Final = "Segment's public spec of identify, group, track and the common fields, read 2026-11-26"
 DOCS: Final = "Segment's public docs on Pendo and on the Integrations object, read 2026-11-26"
-DEVICE: Final = "Segment's public browser integrations with Pendo (analytics.js and Pendo Web), read 2026-11-26"
+DEVICE: Final = (
+    "Segment's public browser integrations with Pendo (analytics.js and Pendo Web), read 2026-11-26"
+)
 PENDO: Final = "Pendo's help pages and API reference, read 2026-11-23"
+
+API: Final = "Segment's public docs of its HTTP API, read 2026-11-26"
 
 NOW: Final = datetime.now(UTC).replace(microsecond=250_000)
 AT: Final = NOW - timedelta(days=1)

@@ -64,21 +64,33 @@ def called(body: str) -> list[Any]:
     return [name, *json.loads(f"[{arguments}]")]
 
 
-def without_volatile(plan: ps.Plan, body: str, expected: dict[str, Any], row: Row, how: str) -> dict[str, Any]:
+def without_volatile(
+    plan: ps.Plan, body: str, expected: dict[str, Any], row: Row, how: str
+) -> dict[str, Any]:
     """Check the parts of a message that are new in each plan, and return the others."""
     told = json.loads(body)
-    own_id = row.message.get("messageId") if row.message and row.each_kind == "event" and how == "message" else None
+    own_id = (
+        row.message.get("messageId")
+        if row.message and row.each_kind == "event" and how == "message"
+        else None
+    )
     message_id = told.pop("messageId")
-    assert isinstance(message_id, str) and message_id.strip()
+    assert isinstance(message_id, str)
+    assert message_id.strip()
     assert own_id in (None, message_id)
     library = told.pop("context")["library"]
-    assert library["name"] == "pendosync" and library["version"]
+    assert library == {"name": "pendosync", "version": plan.shape.library}
+    assert library["version"]
     assert TIME.fullmatch(told["timestamp"])
     if "timestamp" not in expected:
-        assert told.pop("timestamp") == plan.shape.planned_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        assert told.pop("timestamp") == plan.shape.planned_at.isoformat(timespec="milliseconds").replace(
+            "+00:00", "Z"
+        )
     assert is_on(told["integrations"])
     if "integrations" not in expected or (how == "message" and row.each_kind != "event"):
-        told.pop("integrations")  # told for many messages at once, when each says for itself that it is for Pendo
+        told.pop(
+            "integrations"
+        )  # told for many messages at once, when each says for itself that it is for Pendo
     return told
 
 
@@ -95,7 +107,9 @@ def test_table_row_is_told_as_the_sources_say(client, row: Row, route: str, how:
         assert (bodies, plan.changes.height) == ([], 0)
         assert (expected.rule, 0) in plan.problems.filter(severity="block_row").select("rule", "row").rows()
         return
-    body, rules = (expected.body, expected.rules) if isinstance(expected, Without) else (expected, frozenset())
+    body, rules = (
+        (expected.body, expected.rules) if isinstance(expected, Without) else (expected, frozenset())
+    )
     assert blocked_by(plan, "block_row") == []
     assert set(blocked_by(plan, "block_field")) == rules
     assert len(bodies) == 1
