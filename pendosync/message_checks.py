@@ -9,6 +9,7 @@ from typing import Final
 import polars as pl
 
 from pendosync.frames import about_parts, field_names, json_cell, json_member, json_object, type_of
+from pendosync.heads import NO_PARENT
 from pendosync.id_checks import MOST_ID_BYTES, anonymous_problems
 from pendosync.mapping import Mapping
 from pendosync.rules import RULES, row_problems
@@ -59,6 +60,10 @@ def each_message_problem(values: pl.DataFrame, mapping: Mapping, now: datetime) 
     told = values.select("row", "id", *(pl.col("about").struct.field(name) for name in parts))
     if "integrations" in parts:
         yield _wrong_integrations(told, mapping)
+    if "parent_account" in parts and (severity := RULES["wrong_parent"].on(mapping.route)) is not None:
+        reason = "the parent account is an object without an id, or none that can be read"
+        nameless = told.filter(parent_account=NO_PARENT)
+        yield row_problems(nameless, reason, rule="wrong_parent", severity=severity)
     for name in ("visitor_id", "account_id", "event", "at"):
         rule, reason = _MISSING[name]
         severity = RULES[rule].on(mapping.route)

@@ -52,6 +52,7 @@ RULES: Final[AbstractMapping[str, Rule]] = MappingProxyType(
         "long_name": Rule(None, "block_field", "a property's name over 32 characters"),
         "taken_name": Rule(None, "block_field", "a property `groupId` beside the account id, which travels as `groupId`"),
         "wrong_integrations": Rule("block_row", "block_row", "integrations that are no JSON object"),
+        "wrong_parent": Rule(None, "block_row", "a parent account that is an object without an id", track=None),
         "spec_type": Rule(None, "warn", "a trait that Segment's spec reserves, of another type than the spec's", track=None),
         "unknown_field": Rule("block_field", "warn", "Pendo has no such field; the bulk write would refuse the whole request", track=None),
         "deleted_field": Rule("block_field", "warn", "the field was deleted in Pendo", track=None),

@@ -43,6 +43,7 @@ _WORDS: Final = {
     "long_name": ("a name over 32 characters", "Give the property a shorter name with field=."),
     "taken_name": ("a name that the message keeps", ""),
     "wrong_integrations": ("{rows} whose integrations are no object", "Dropped. Expected JSON such as {\"Pendo\": true}."),
+    "wrong_parent": ("{rows} whose parent account has no id", "Dropped. Expected the parent’s id, or an object with id."),
     "spec_type": ("another type than Segment’s spec has", ""),
     "unknown_field": ("not in Pendo", ""),
     "deleted_field": ("deleted in Pendo", "Choose another field, or restore it in Pendo."),

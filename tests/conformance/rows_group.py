@@ -151,6 +151,41 @@ ROWS: Final = [
         ),
     ),
     Row(
+        name="a parent may stand as JSON in a text, its id of digits is a text as well",
+        source=f"{PENDO}: ids are always sent as strings; {DEVICE}: parentAccount needs an id",
+        message=None,
+        kind="account",
+        table={"org": "acme-2", "user": "u-1", "name": "Acme", "parent": ' {"id": 9, "tier": "gold"}'},
+        mapping={**ACCOUNT, "traits": ["name"], "parent_account": "parent"},
+        webhook={
+            "type": "group",
+            "userId": "u-1",
+            "groupId": "acme-2",
+            "traits": {"name": "Acme", "parentAccount": {"id": "9", "tier": "gold"}},
+        },
+        browser=(
+            "identify",
+            {
+                "visitor": {"id": "u-1"},
+                "account": {"name": "Acme", "id": "acme-2"},
+                "parentAccount": {"id": "9", "tier": "gold"},
+            },
+        ),
+    ),
+    *(
+        Row(
+            name=f"a parent that is JSON without an id that is one holds the account back: {parent}",
+            source=f"{DEVICE}: parentAccount needs an id",
+            message=None,
+            kind="account",
+            table={"org": "acme-2", "user": "u-1", "name": "Acme", "parent": parent},
+            mapping={**ACCOUNT, "traits": ["name"], "parent_account": "parent"},
+            webhook=Blocked("wrong_parent"),
+            browser=Blocked("wrong_parent"),
+        )
+        for parent in ('{"tier": "gold"}', '{"id": {"a": 1}}', '{"id": true}', '{"id": " "}', '{"id": "a", "n": NaN}', '{"id": "a"')
+    ),
+    Row(
         name="an account without a parent is told without one",
         source=f"{DEVICE}: group",
         message=None,
