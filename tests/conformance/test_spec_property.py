@@ -126,7 +126,7 @@ def ensure_accepted(body: str, mapping: ps.Mapping, plan: ps.Plan) -> None:
     assert message["type"] == TYPES[mapping.kind]
     for name in ("userId", "messageId", *NEEDED[message["type"]]):
         assert isinstance(message[name], str)
-        assert message[name].strip()
+        assert message[name].strip(" \t\r\n")
     assert not message["userId"].startswith("_PENDO_T_")
     assert len(message["userId"].encode()) <= 128
     content = message["properties" if mapping.kind == "event" else "traits"]

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
 import pytest
-import rows_group
-import rows_identify
-import rows_integrations
-import rows_track
+from rows import ROWS
 from table import SKIPPED, UNSAID, Blocked, Row, Without
 
 import pendosync as ps
 
-ROWS = [*rows_identify.ROWS, *rows_group.ROWS, *rows_track.ROWS, *rows_integrations.ROWS]
 CASES = [
     pytest.param(row, route, how, id=f"{row.each_kind}-{row.name}-{route}-{how}")
     for row in ROWS
@@ -138,9 +133,13 @@ def test_each_row_of_the_table_names_its_source_and_has_a_name_of_its_own() -> N
     assert len(ROWS) > 100
 
 
-# To Pendo and back
+OFF = [row for row in ROWS if row.webhook == SKIPPED and row.name.endswith("Pendo false, as a column")]
 
 
-def travelling(kind: str) -> Iterator[Row]:
-    """Yield the rows of a table that travel whole by the webhook."""
-    yield from (row for row in ROWS if row.each_kind == kind and row.table and isinstance(row.webhook, dict))
+@pytest.mark.parametrize("row", OFF, ids=lambda row: row.each_kind)
+def test_table_row_that_is_not_for_pendo_ends_as_skipped(sandbox, client, journal, row: Row) -> None:
+    plan = planned(row, "webhook", "table", client)
+    sandbox.forget_requests()
+    outcomes = ps.push(plan, client=client, journal=journal, show=False).wait()
+    assert outcomes["status"].to_list() == ["skipped"]
+    assert [one for one in sandbox.requests() if one["path"].startswith("/data/")] == []
