@@ -44,39 +44,48 @@ TEXTS = (
 LONG = st.tuples(st.sampled_from(["x", "ü", '"', "\u0007"]), st.sampled_from([600, 6_000, 17_000])).map(
     lambda told: told[0] * told[1]
 )
-IDS = TEXTS | st.sampled_from(["u-1", "u-2", "U-1", "_PENDO_T_x", "u" * 128, "ü" * 65])
-TIMES = st.sampled_from(
-    [
-        NOW.isoformat(),
-        (NOW - timedelta(days=6)).isoformat(),
-        (NOW - timedelta(days=8)).isoformat(),
-        "soon",
-        None,
-    ]
+
+
+def mostly(good: st.SearchStrategy[Any], odd: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Draw a good value five times in six: a row that is odd in every column never travels."""
+    return st.integers(0, 5).flatmap(lambda n: good if n else odd)
+
+
+IDS = mostly(
+    st.integers(0, 99).map("u-{}".format), TEXTS | st.sampled_from(["U-1", "_PENDO_T_x", "u" * 128, "ü" * 65])
+)
+TIMES = mostly(
+    st.sampled_from([NOW.isoformat(), (NOW - timedelta(days=6)).isoformat()]),
+    st.sampled_from([(NOW - timedelta(days=8)).isoformat(), "soon", None]),
 )
 FLAGS = st.dictionaries(
     st.sampled_from(["Pendo", "All", "pendo", "Amplitude"]),
     st.none() | st.booleans() | st.sampled_from(["false", 0, {}, {"x": 1}, [False]]),
 )
-TOLD = st.none() | FLAGS.map(json.dumps) | TEXTS | st.just("[true]")
+TOLD = mostly(st.none() | FLAGS.map(json.dumps), TEXTS | st.just("[true]"))
+DATES = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)).map(lambda at: at.replace(tzinfo=UTC))
 ROWS = st.fixed_dictionaries(
-    {},
-    optional={
+    {
         **dict.fromkeys(["id", "user", "org"], IDS),
-        "anonymous": TEXTS,
-        "what": TEXTS | st.just("Signed Up") | LONG,
+        "anonymous": mostly(st.none(), TEXTS),
+        "what": mostly(st.just("Signed Up"), TEXTS | LONG),
         "time": TIMES,
-        "parent": TEXTS | st.just('{"id": "holding", "tier": 1}') | st.just('{"id": {"a": 1}}'),
+        "parent": mostly(
+            st.none() | st.just('{"id": "holding", "tier": 1}'),
+            TEXTS | st.sampled_from(['{"id": 9}', '{"id": {"a": 1}}']),
+        ),
         "told": TOLD,
         "plan": TEXTS,
         "note": TEXTS | LONG,
-        "age": TEXTS | st.sampled_from(["42", "42.5", "1e400", "NaN"]),
-        **dict.fromkeys(["phone", "seats"], st.none() | st.integers(-(2**63), 2**63 - 1)),
+        "age": mostly(st.sampled_from(["42", "42.5"]), TEXTS | st.sampled_from(["1e400", "NaN"])),
+        **dict.fromkeys(
+            ["phone", "seats"], st.none() | st.integers(-99, 99) | st.integers(-(2**63), 2**63 - 1)
+        ),
         "score": st.none() | st.floats(),
-        "createdAt": st.none() | st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)).map(lambda at: at.replace(tzinfo=UTC)),
+        "createdAt": st.none() | DATES,
         "trial": st.none() | st.booleans(),
-    },
-)  # fmt: skip
+    }
+)
 
 
 @st.composite
@@ -89,7 +98,7 @@ def mappings(draw: st.DrawFn) -> ps.Mapping:
         columns["id"] = "id"
     traits = draw(st.lists(st.sampled_from(TRAITS), unique=True, min_size=1))
     clears = draw(st.sampled_from(["keep", "clear"]))
-    integrations = draw(st.sampled_from(["told", "", None]) | FLAGS)
+    integrations = draw(st.just("told") | st.none() | FLAGS)
     return ps.Mapping(
         kind,
         traits=[ps.Trait(name, null=clears) for name in traits],
@@ -146,7 +155,7 @@ def ensure_accepted(body: str, mapping: ps.Mapping, plan: ps.Plan) -> None:
         assert len(message["messageId"]) <= 100
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(rows=st.lists(ROWS, min_size=1, max_size=5), mapping=mappings())
 def test_each_message_is_one_that_the_spec_accepts_and_no_row_is_lost(
     rows: list[dict[str, Any]], mapping: ps.Mapping
