@@ -6,6 +6,7 @@ says. The whole way in ten lines stands in the README.
 
 from importlib.metadata import version as _version
 
+from pendosync.audiences import plan_audience
 from pendosync.browser import BrowserPage, Snippet, browser_page, browser_snippet
 from pendosync.checks import check_values, drop_blocked, ensure_clean
 from pendosync.client import Client, open_client
@@ -38,10 +39,11 @@ from pendosync.errors import (
 from pendosync.events import load_events
 from pendosync.gates import Canary, Gates
 from pendosync.journal import Journal, open_journal, read_outcomes, read_plan, read_runs
+from pendosync.looks import build_curl, dry_run
 from pendosync.mapping import Mapping, load_mapping
 from pendosync.pacing import Pacing
 from pendosync.planning import plan_changes
-from pendosync.plans import Plan, build_curl, dry_run, load_plan
+from pendosync.plans import Plan
 from pendosync.preview import edit_mapping, preview_plan
 from pendosync.push import Run, attach_run, push, resume_push
 from pendosync.refresh import refresh_plan
@@ -50,6 +52,7 @@ from pendosync.rejected import plan_rejected
 from pendosync.remote import check_access, fetch_fields, fetch_values
 from pendosync.retries import Retry
 from pendosync.sandbox import Sandbox, open_sandbox
+from pendosync.saved import load_plan
 from pendosync.segment_messages import SegmentMessages, load_segment_messages
 from pendosync.selections import Selection, about, after, before, changed
 from pendosync.settings import Settings
@@ -137,6 +140,7 @@ __all__ = [
     "open_client",
     "open_journal",
     "open_sandbox",
+    "plan_audience",
     "plan_changes",
     "plan_rejected",
     "plan_table",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -14,8 +15,8 @@ from pendosync.errors import (
     RemoteError,
     counted,
 )
-from pendosync.frames import Status
-from pendosync.runfile import BatchResult
+from pendosync.frames import Status, is_unicode
+from pendosync.results import BatchResult
 
 _WHOLE_REFUSED: Final = (400, 413, 422)
 """Refusals of a whole request that one record of it may have brought about, or its size."""
@@ -49,6 +50,80 @@ def _read_acceptance(answer: Answer, reason: str) -> BatchResult:
         error = answer.unreadable("a page", expected="an answer for machines")
         return _doubtful(f"{error} It may or may not be written.", answer.status)
     return BatchResult("accepted", reason, http_status=answer.status)
+
+
+def read_created(answer: Answer) -> tuple[BatchResult, str]:
+    """Return what the answer to the creation of an audience means for its ids, and the audience's id, empty if unknown.
+
+    Source: Segment's public Pendo Audiences destination, read 2026-11-23.
+    """
+    try:
+        told = answer.json()
+        id_ = told.get("segmentId") if isinstance(told, dict) else None
+        if not (isinstance(id_, str) and id_.strip() and is_unicode(id_)):
+            raise answer.unreadable("no id of an audience", expected='{"segmentId": …}')
+    except AnswerError as error:
+        return _doubtful(f"{error} The audience may or may not be created.", answer.status), ""
+    return BatchResult("updated", http_status=answer.status), id_
+
+
+def read_deletion(answer: Answer) -> BatchResult:
+    """Return what a 2xx to the deletion of an audience means. What Pendo answers is not documented: a page is doubted."""
+    told = _read_acceptance(answer, "")
+    return told if told.is_doubtful else BatchResult("updated", http_status=answer.status)
+
+
+def read_patch(answer: Answer, body: bytes) -> BatchResult:
+    """Return what the answer to a change of an audience's members means for them, in the order in which they were sent.
+
+    Each operation has a status of its own. Where one was refused for what it holds, the whole counts as refused: asked
+    again in parts, each id gets its own answer, as adding and removing may be repeated.
+
+    Args:
+        answer: as it came; one that does not answer each operation is doubtful.
+        body: the request's bytes.
+
+    Source: Segment's public Pendo Audiences destination, read 2026-11-23.
+    """
+    operations = json.loads(body)["patch"]
+    try:
+        statuses = _statuses_in(answer, [one["op"] for one in operations])
+    except AnswerError as error:
+        return _doubtful(f"{error} It may or may not be written.", answer.status)
+    exceptions: list[tuple[int, Status, str]] = []
+    first = 0
+    for operation, (status, message) in zip(operations, statuses, strict=True):
+        n = len(operation["value"])
+        if not 200 <= status < 300:
+            said = f": {answer.masked(message)[:300]}" if message else ""
+            reason = f"Pendo refused to {operation['op']} ({status}){said}"
+            if status in _WHOLE_REFUSED:
+                return BatchResult("failed", reason, http_status=status, is_refused=True)
+            exceptions += [(at, "failed", reason) for at in range(first, first + n)]
+        first += n
+    return BatchResult("updated", exceptions=exceptions, http_status=answer.status)
+
+
+def _statuses_in(answer: Answer, ops: Sequence[str]) -> list[tuple[int, str]]:
+    """Return status and message of each operation.
+
+    Raises:
+        AnswerError: they are not there, or are of others.
+    """
+    told = answer.json()
+    each = told.get("multistatus") if isinstance(told, dict) else None
+    each = [one for one in each if isinstance(one, dict)] if isinstance(each, list) else []
+    statuses = [(one.get("status"), one.get("message")) for one in each]
+    is_whole = [_op_in(one, op) for one, op in zip(each, ops, strict=False)] == list(ops)
+    if len(each) != len(ops) or not is_whole or not all(type(status) is int for status, _ in statuses):
+        raise answer.unreadable("no status for each operation", expected='{"multistatus": [{"status": …}]}')
+    return [(int(status or 0), message if isinstance(message, str) else "") for status, message in statuses]
+
+
+def _op_in(told: dict[str, Any], asked: str) -> object:
+    """Return which operation an answer speaks of, or the one that was *asked* where it does not say."""
+    operation = told.get("operation")
+    return operation.get("op", asked) if isinstance(operation, dict) else asked
 
 
 def _doubtful(reason: str, http_status: int) -> BatchResult:

@@ -219,9 +219,10 @@ def rebase_changes(changes: pl.DataFrame, /, held: pl.DataFrame) -> pl.DataFrame
 
 
 def is_change(fields: list[str]) -> pl.Expr:
-    """Return whether a row of CHANGES changes anything: a cell, or whether the id exists."""
+    """Return whether a row of CHANGES changes anything: a cell, whether the id exists, or that it is sent at all."""
     return pl.any_horizontal(
-        pl.col("action") == "create", *(pl.col("changed").struct.field(name) for name in fields)
+        ~pl.col("action").is_in(["update", "skip"]),
+        *(pl.col("changed").struct.field(name) for name in fields),
     )
 
 

@@ -22,7 +22,7 @@ Route = Literal["metadata", "webhook", "track", "audience", "browser"]
 FieldType = Literal["text", "boolean", "integer", "float", "date", "list"]
 NullPolicy = Literal["keep", "clear"]
 Severity = Literal["block_row", "block_field", "warn"]
-Action = Literal["update", "create", "send", "add", "remove", "skip"]
+Action = Literal["update", "create", "send", "add", "remove", "delete", "skip"]
 RunStateName = Literal[
     "preparing", "running", "paused", "stopping", "done", "cancelled", "stopped", "interrupted"
 ]
@@ -37,7 +37,7 @@ HELD_KINDS: Final[tuple[Kind, ...]] = ("visitor", "account")
 """Whose values Pendo holds: they are read, compared and put back. The others are messages, each of them sent."""
 
 ROUTES: Final[tuple[Route, ...]] = ("metadata", "webhook", "track", "audience", "browser")
-ACTIONS: Final[tuple[Action, ...]] = ("update", "create", "send", "add", "remove", "skip")
+ACTIONS: Final[tuple[Action, ...]] = ("update", "create", "send", "add", "remove", "delete", "skip")
 STATUSES: Final[tuple[Status, ...]] = (
     "updated", "created", "accepted", "missing", "failed", "refused", "skipped", "unknown", "pending",
 )  # fmt: skip
@@ -116,8 +116,8 @@ CHANGES: Final = pl.Schema({"row": pl.UInt32(), "id": pl.String(), "action": pl.
 """One row is one id that differs; then `changed` (struct of Booleans, one per field), `before` and `after`
 (structs of typed values, one per field), `before_raw` and `after_raw` (as `raw` in VALUES: cells of another type), and
 `about` where VALUES had it. `action`: `update`, `create` where Pendo was read and lacks the id, `send` where nothing is
-held that could be compared, `add` and `remove` for members of an audience, and `skip` for what is never sent, as its
-integrations turn Pendo off; these come last.
+held that could be compared, `add` and `remove` for members of an audience, `delete` for an audience itself, and `skip`
+for what is never sent, as its integrations turn Pendo off; these come last.
 """
 
 CHANGE_COLUMNS: Final = (*CHANGES.names(), "changed", "before", "after", "before_raw", "after_raw")

@@ -20,21 +20,11 @@ import polars as pl
 from pendosync.env import find_env_file
 from pendosync.errors import JournalError, PlanError, counted, listed
 from pendosync.frames import OUTCOMES, RunStateName, Status, is_unicode
-from pendosync.plans import Plan, load_plan
+from pendosync.plans import Plan
+from pendosync.results import IN_FLIGHT, NOT_SENT, SENT_AGAIN, SKIPPED, Creation
 from pendosync.rundb import FILE, reading, told
-from pendosync.runfile import (
-    IN_FLIGHT,
-    NOT_SENT,
-    SENT_AGAIN,
-    SKIPPED,
-    RunRecord,
-    Wish,
-    ask,
-    create_record,
-    is_held,
-    settle,
-    take_record,
-)
+from pendosync.runfile import RunRecord, Wish, ask, create_record, creation_in, is_held, settle, take_record
+from pendosync.saved import load_plan
 from pendosync.shapes import batch_numbers
 
 RUNS: Final = pl.Schema(
@@ -278,6 +268,15 @@ def read_plan(journal: Journal, run_id: str, /) -> Plan:
             f"The plan of run {run_id} can't be read: {happened} Expected it as the push saved it. Hint: plan the "
             f"table again, with plan_table(…): what Pendo holds already falls out."
         ) from None
+
+
+def read_creation(journal: Journal, run_id: str, /) -> Creation:
+    """Return what became of the audience that a run was to create.
+
+    Raises:
+        JournalError: no such run, or its file can't be read.
+    """
+    return creation_in(journal.folder_of(run_id))
 
 
 def read_outcomes(journal: Journal, run_id: str, /) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import polars as pl
 
 from pendosync.errors import counted
 from pendosync.frames import about_of, about_parts
-from pendosync.shapes import Shape
+from pendosync.shapes import Audience, Shape
 
 
 def notes_of(shape: Shape, changes: pl.DataFrame) -> Iterator[str]:
@@ -21,6 +21,9 @@ def notes_of(shape: Shape, changes: pl.DataFrame) -> Iterator[str]:
         yield f"{counted(n_skipped, 'row')} turn Pendo off by their integrations: they are never sent, and end as 'skipped'."
     if shape.route == "browser":
         yield "Shown, never pushed: this is what a visitor's browser would do; browser_page(plan, id) shows it."
+        return
+    if shape.audience is not None:
+        yield from _audience_notes(shape.audience)
         return
     if shape.kind == "event" and shape.route == "webhook":
         yield (
@@ -42,6 +45,15 @@ def notes_of(shape: Shape, changes: pl.DataFrame) -> Iterator[str]:
         )
     if _names("parent_account", changes):
         yield "Parent accounts are a feature that Pendo turns on for a subscription; elsewhere they are dropped."
+
+
+def _audience_notes(audience: Audience) -> Iterator[str]:
+    if audience.is_deleted:
+        yield "The whole audience is deleted, whoever else was put into it since. Pendo can't bring it back."
+        return
+    if audience.is_new:
+        yield "Creates the audience by its first request, whose answer holds the id that the others go to."
+    yield "One request at a time, as Pendo refuses a write to an audience while another is in progress."
 
 
 def _names(part: str, changes: pl.DataFrame) -> bool:

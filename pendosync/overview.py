@@ -31,6 +31,9 @@ _MOST_COLUMNS: Final = 6
 _MOST_PAIRS: Final = 12
 _HELD: Final = Signed("✕ held back")
 _BY_RULE: Final = (Signed("✕ blocked"), Signed("△ warnings"))
+_DEEDS: Final = {"create": "new", "remove": "remove", "delete": "delete"}
+"""What stands beside an id that is neither changed nor added."""
+
 _TINTS: Final = {
     "new": "background:rgba(40,160,80,.18)",
     "changed": "background:rgba(200,150,30,.18)",
@@ -63,6 +66,7 @@ class Summary:
     recheck_s: float | None
     held: Sequence[str]
     notes: Sequence[str]
+    lands_in: str
 
     def __repr__(self) -> str:
         return repr(_report(self))
@@ -96,7 +100,8 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.n_recheck:
         yield "first", _recheck(summary)
     yield "requests", _requests(summary)
-    yield "changes", _pairs(summary.fields) or "none"
+    if summary.route != "audience":
+        yield "changes", _pairs(summary.fields) or "none"
     for name, counts in zip(_BY_RULE, (summary.blocked, summary.warned), strict=True):
         if counts:
             yield name, _pairs(counts)
@@ -105,9 +110,10 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
 
 def _headline(summary: Summary) -> str:
     actions = ", ".join(f"{name} {n:,}" for name, n in summary.actions.items()) or "nothing to change"
-    route = "" if summary.route == "metadata" else f" by {summary.route}"
-    where = f"{summary.group}{route}" if summary.group else summary.route
-    return f"Plan: {actions} · {summary.kind}s → {where}, {summary.target}"
+    if "delete" in summary.actions:
+        return f"Plan: delete {summary.lands_in}, {summary.target}"
+    route = f" by {summary.route}" if summary.group and summary.route != "metadata" else ""
+    return f"Plan: {actions} · {summary.kind}s → {summary.lands_in}{route}, {summary.target}"
 
 
 def _recheck(summary: Summary) -> str:
@@ -149,7 +155,8 @@ def _changes_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -
 
 
 def _row_html(row: AbstractMapping[str, Any], names: Sequence[str]) -> str:
-    tag = " <span style='font-size:11px'>new</span>" if row["action"] == "create" else ""
+    deed = _DEEDS.get(row["action"])
+    tag = f" <span style='font-size:11px'>{deed}</span>" if deed else ""
     raw, raw_after = (json.loads(row[name] or "{}") for name in ("before_raw", "after_raw"))
     cells = "".join(
         _cell_html(

@@ -18,7 +18,7 @@ from pendosync.mapping import Mapping
 from pendosync.plans import Plan
 from pendosync.regions import Target
 from pendosync.rules import no_problems, row_problems
-from pendosync.shapes import Shape
+from pendosync.shapes import Audience, Shape
 
 BATCH_SIZE: Final = 500
 """Ids in a bulk write, by default. Source: a public client sends as many; Pendo names no limit (read 2026-11-23)."""
@@ -63,6 +63,11 @@ def plan_changes(
 
     Source: Pendo advises against creating ids by API in nearly all cases (tech note, read 2026-11-23).
     """
+    if mapping.route == "audience":
+        raise MappingError(
+            "A mapping of the route 'audience' does not say which audience. Expected plan_audience. "
+            "Hint: plan_audience(table, client=client, name='Power users', id='user_id')."
+        )
     ensure_changes(changes)
     _ensure_options(create=create, send=send, against=against)
     _ensure_numbers(batch_size=batch_size, planned_at=planned_at)
@@ -73,18 +78,8 @@ def plan_changes(
             f"A canary can't go before {mapping.kind}s: each of its steps is read back. Expected visitors or accounts. "
             f"Hint: leave canary= out, and push plan.select(ids=[…]) of a few first."
         )
-    shape = Shape(
-        kind=mapping.kind,
-        route=mapping.route,
-        group=mapping.group,
-        batch_size=batch_size,
-        create=create,
-        send=send,
-        planned_at=(planned_at or datetime.now(UTC)).astimezone(UTC),
-        nonce=secrets.token_hex(8),
-        library=version("pendosync"),
-        canary=canary,
-        has_own_ids=mapping.is_message and bool(mapping.id),
+    shape = dataclasses.replace(
+        _new_shape(mapping, batch_size, planned_at), create=create, send=send, canary=canary
     )
     return Plan(
         mapping=mapping,
@@ -95,6 +90,49 @@ def plan_changes(
         gates=gates or Gates(),
         n_compared=n_compared,
         against=against,
+    )
+
+
+def plan_members(
+    changes: pl.DataFrame,
+    /,
+    *,
+    audience: Audience,
+    mapping: Mapping,
+    target: Target,
+    problems: pl.DataFrame,
+    batch_size: int,
+    gates: Gates | None = None,
+    notes: tuple[str, ...] = (),
+) -> Plan:
+    """Return the plan of who joins or leaves *audience*, or of its deletion. Touches no network.
+
+    Args:
+        changes: CHANGES frame (n rows) of the actions `add` and `remove`, in that order, or one `delete`.
+        audience: which one.
+        mapping: a mapping of visitors by the route `audience`.
+        target, problems, batch_size, gates: as in `plan_changes`.
+        notes: as in Plan.
+    """
+    ensure_changes(changes)
+    _ensure_numbers(batch_size=batch_size, planned_at=None)
+    shape = dataclasses.replace(_new_shape(mapping, batch_size), audience=audience)
+    return Plan(mapping, target, shape, changes, problems, gates=gates or Gates(), notes=notes)
+
+
+def _new_shape(mapping: Mapping, batch_size: int, planned_at: datetime | None = None) -> Shape:
+    """Return the shape of a plan that is made now."""
+    return Shape(
+        kind=mapping.kind,
+        route=mapping.route,
+        group=mapping.group,
+        batch_size=batch_size,
+        create="never",
+        send="changed",
+        planned_at=(planned_at or datetime.now(UTC)).astimezone(UTC),
+        nonce=secrets.token_hex(8),
+        library=version("pendosync"),
+        has_own_ids=mapping.is_message and bool(mapping.id),
     )
 
 

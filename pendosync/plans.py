@@ -5,11 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import shlex
 from collections.abc import Iterable, Iterator
-from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -18,47 +15,38 @@ import polars as pl
 
 from pendosync.encoding import encode_before, encode_records
 from pendosync.errors import PlanError, counted, first_line, listed, nearest
-from pendosync.folders import altered, read_folder, write_folder
+from pendosync.folders import write_folder
 from pendosync.frames import (
     ACTIONS,
     CHANGE_COLUMNS,
-    DTYPES,
-    PROBLEMS,
-    REQUESTS,
     about_parts,
     change_fields,
-    empty_changes,
-    ensure_frame,
     is_unicode,
     n_sent,
     raw_cell,
     raw_of,
     type_of,
 )
-from pendosync.gates import Canary, Facts, Gates, Held, held_by, lifted
+from pendosync.gates import Facts, Gates, Held, held_by, lifted
 from pendosync.mapping import Mapping
 from pendosync.notes import notes_of
 from pendosync.overview import Summary, plan_html
-from pendosync.regions import MASK, Pace, Target
+from pendosync.regions import Pace, Target
 from pendosync.rules import RULES, no_problems
 from pendosync.selections import Selection, after, before, changed
 from pendosync.shapes import Shape, steps_of
 from pendosync.summaries import problem_grids
-from pendosync.wire import build_requests
 
 _FORMAT: Final = 2
 _PART_ROWS: Final = 200_000
 _WINDOW: Final = 20_000
-_VARIABLES: Final = {
-    "integration_key": "PENDO_INTEGRATION_KEY", "app_key": "PENDO_APP_KEY", "track_secret": "PENDO_TRACK_SECRET",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Plan:
     """What a push may do, and nothing else: changes of one kind, group, route and target.
 
-    Made by `plan_changes`, `plan_table` or `plan_undo`; never changed. Two plans are the same when their `digest` is.
+    Made by `plan_changes`, `plan_table`, `plan_audience` or `plan_undo`; never changed. Two plans are the same when their `digest` is.
 
     Args:
         mapping: what became what.
@@ -111,9 +99,9 @@ class Plan:
     @property
     def title(self) -> str:
         """What is pushed where, in a few words."""
-        return (
-            f"{counted(len(self), self.shape.kind)} → {self.shape.group or self.shape.route}, {self.target}"
-        )
+        if self.shape.audience and self.shape.audience.is_deleted:
+            return f"deletion of {self.shape.lands_in}, {self.target}"
+        return f"{counted(len(self), self.shape.kind)} → {self.shape.lands_in}, {self.target}"
 
     @property
     def pace(self) -> Pace:
@@ -183,12 +171,13 @@ class Plan:
             n_requests=self.n_requests,
             batch_size=self.shape.ids_per_request,
             max_per_second=self.pace.max_per_second,
-            max_at_once=self.pace.max_at_once,
+            max_at_once=self.shape.at_once or self.pace.max_at_once,
             expected_s=self.pace.expected_s(self.n_requests, rows=self.n_sent),
             n_recheck=n_recheck,
             recheck_s=self.target.api_pace.expected_s(n_recheck),
             held=tuple(self.held_by),
             notes=tuple(self._notes()),
+            lands_in=self.shape.lands_in,
         )
 
     def select(
@@ -260,6 +249,9 @@ class Plan:
     def _options(self) -> dict[str, Any]:
         """Return what the digest covers besides the changes themselves."""
         shape = dataclasses.asdict(self.shape)
+        for name in ("audience", "has_own_ids"):
+            if not shape[name]:
+                del shape[name]  # so that plans that were saved before there were any keep their digest
         types = dict(self.changes.schema["after"])  # type: ignore[call-overload]
         return {
             "format": _FORMAT,
@@ -321,50 +313,6 @@ class Plan:
         return plan_html(self.summary, self.changes.head(8), self.fields, problems)
 
 
-def load_plan(folder: str | Path, /) -> Plan:
-    """Return the plan that `Plan.save` wrote to *folder*.
-
-    Raises:
-        PlanError: there is none, or its digest no longer fits: a file was altered, cut short or taken away.
-    """
-    place = Path(folder)
-    manifest, changes, problems = read_folder(place)
-    try:
-        plan = _from_manifest(manifest, changes, problems)
-    except (ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
-        raise altered(place, type(error).__name__) from None
-    if plan.digest != manifest.get("digest"):
-        raise altered(place, "the digest differs")
-    return plan
-
-
-def dry_run(plan: Plan, /) -> pl.DataFrame:
-    """Return the very requests that a push of *plan* would send, in order. Takes no client, so it can't send.
-
-    Returns:
-        REQUESTS frame, one row a request; `body` in UTF-8 is what travels, `path` has its secret masked.
-
-    Cost: encodes the plan once; the frame holds every body.
-    """
-    return pl.concat([REQUESTS.to_frame(), *build_requests(plan.changes, plan.shape)])
-
-
-def build_curl(plan: Plan, /, *, most: int | None = None) -> list[str]:
-    """Return the requests of *plan* as `curl` lines for a shell whose environment holds the keys.
-
-    Args:
-        plan: what to show.
-        most: stop after so many lines; None is all.
-    """
-    lines: list[str] = []
-    for requests in build_requests(plan.changes, plan.shape):
-        for path, body in requests.select("path", "body").iter_rows():
-            if most is not None and len(lines) >= most:
-                return lines
-            lines.append(_curl_line(plan, path, body))
-    return lines
-
-
 def _is_id(name: object) -> bool:
     return isinstance(name, int) or (isinstance(name, str) and is_unicode(name))
 
@@ -377,47 +325,6 @@ def _is_cleared(field: str) -> pl.Expr:
     was_there = before(field).is_not_null() | raw_cell(field, "before_raw").is_not_null()
     is_there = after(field).is_not_null() | raw_cell(field, "after_raw").is_not_null()
     return changed(field) & was_there & ~is_there
-
-
-def _curl_line(plan: Plan, path: str, body: str) -> str:
-    if plan.shape.route == "browser":
-        return f"// in the browser's console: {body}"
-    base = plan.target.api_url if plan.shape.host == "api" else plan.target.data_url
-    variable = _VARIABLES[plan.shape.secret]
-    url = f"{base}{path.replace(MASK, f'${variable}')}"
-    key = "" if plan.shape.secret == "app_key" else f' -H "x-pendo-integration-key: ${variable}"'
-    return f"curl -X POST \"{url}\"{key} -H 'content-type: application/json' --data-raw {shlex.quote(body)}"
-
-
-def _from_manifest(
-    manifest: AbstractMapping[str, Any], changes: pl.DataFrame, problems: pl.DataFrame
-) -> Plan:
-    brick = empty_changes({name: DTYPES[kind] for name, kind in manifest["fields"].items()})
-    hollow = [
-        name for name in brick.columns if name not in changes.columns and brick.schema[name] == pl.Struct({})
-    ]
-    changes = changes.with_columns(pl.lit(None, dtype=pl.Struct({})).alias(name) for name in hollow)
-    if changes.select(brick.columns).schema != brick.schema or changes.height != manifest["n_ids"]:
-        raise ValueError("the parts do not fit the manifest")
-    api_pace, data_pace = (Pace(**manifest[name]) for name in ("api_pace", "data_pace"))
-    canary = manifest["shape"]["canary"]
-    shape = {
-        **manifest["shape"],
-        "planned_at": datetime.fromisoformat(manifest["shape"]["planned_at"]),
-        "canary": Canary(**canary) if canary else None,
-    }
-    return Plan(
-        mapping=Mapping.from_dict(manifest["mapping"]),
-        target=Target(**manifest["target"], api_pace=api_pace, data_pace=data_pace),
-        shape=Shape(**shape),
-        changes=changes,
-        problems=ensure_frame(problems, PROBLEMS, "problems"),
-        undoes=manifest["undoes"],
-        gates=Gates(**manifest["gates"]),
-        n_compared=manifest["n_compared"],
-        against=manifest["against"],
-        notes=tuple(manifest.get("notes", ())),
-    )
 
 
 def _bad_condition(error: Exception, plan: Plan) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from pendosync.client import Client
+from pendosync.creation import settle_creation
 from pendosync.errors import MappingError, PlanError, counted
 from pendosync.frames import about_of
 from pendosync.journal import Journal, read_plan
@@ -29,6 +30,9 @@ def push(plan: Plan, /, *, client: Client, journal: Journal, show: bool = True) 
     its records are sent again in smaller requests until each has its own answer. A request that got no answer, or a
     busy one, is tried again, as metadata writes and messages with the same `messageId` may be repeated. Before a bulk
     write the key's write access is asked for, so that a read-only key is told before anything is sent.
+
+    The requests of an audience go one after another. The one that creates it is never repeated where it may have been
+    carried out: `resume_push` looks for the audience by its name.
 
     Args:
         plan: what to send, and only that.
@@ -69,7 +73,8 @@ def resume_push(
         journal: where the run is written.
         run_id: which run.
         client, show: as in `push`.
-        resend: `safe` sends again only what may be repeated; `all` also events of which nobody knows whether they came.
+        resend: `safe` sends again only what may be repeated; `all` also events of which nobody knows whether they came,
+            and an audience that perhaps was created is created again where none has its name.
 
     Raises:
         MappingError: *resend* is none of its choices.
@@ -86,6 +91,7 @@ def resume_push(
     _ensure_target(plan, client)
     record = journal.take_run(run_id)
     try:
+        settle_creation(record, plan, client, again=resend == "all")
         may_repeat = plan.shape.may_repeat or resend == "all"
         remaining = left_of(journal, run_id, plan, unknown=may_repeat)
         if remaining.is_empty:

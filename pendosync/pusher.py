@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from pendosync.answers import read_answer, read_error, stops_the_run
 from pendosync.client import Client
+from pendosync.creation import AudienceCalls
 from pendosync.errors import (
     AnswerError,
     HeldError,
@@ -29,7 +30,8 @@ from pendosync.meter import Starts
 from pendosync.plans import Plan
 from pendosync.remaining import Remaining
 from pendosync.remote import ensure_write_access
-from pendosync.runfile import BatchResult, RunRecord
+from pendosync.results import BatchResult
+from pendosync.runfile import RunRecord
 from pendosync.shapes import Step, steps_of
 from pendosync.splitting import RequestSize, ask_in_parts, name_failures
 from pendosync.tally import Tally
@@ -39,6 +41,7 @@ from pendosync.wire import build_requests, build_step
 _SHOW_EVERY_S: Final = 0.1
 _BEAT_EVERY_S: Final = 2.0
 _LOOK_S: Final = 0.05
+_SETTLED: Final = ("updated", "missing")
 _BELIEVED: Final = 3
 """So often a request is sent whose answer can't be believed, before the run stops."""
 
@@ -78,6 +81,7 @@ class Pusher:
         self._record = record
         self._remaining = remaining
         self._lookback = Lookback(plan, client, journal, record, is_stopping=self._is_stopping, say=self._say)
+        self._audience = AudienceCalls(plan, client, record)
         self._tally = Tally(plan, remaining)
         self._size = RequestSize(plan.shape.ids_per_request)
         self._requests = 0
@@ -173,6 +177,7 @@ class Pusher:
     async def _prepare(self) -> None:
         if self.plan.shape.host == "api":
             await ensure_write_access(self._client)
+        await self._audience.ensure_free()
         if self._is_stopping():
             return
         moved = await self._lookback.moved(self._remaining.unsent)
@@ -188,10 +193,11 @@ class Pusher:
         return self._is_cancelled or self.error is not None
 
     async def _send_step(self, step: Step) -> None:
+        self._audience.ensure_created(step)
         rest = iter([number for number in self._remaining.partial if number in step.batches])
         batches = self._batches(step)
         async with asyncio.TaskGroup() as workers:
-            for _ in range(min(self._pace.at_once, step.n_batches)):
+            for _ in range(min(self.plan.shape.at_once or self._pace.at_once, step.n_batches)):
                 workers.create_task(self._send_all(rest, batches))
 
     def _say(self, note: str) -> None:
@@ -203,7 +209,7 @@ class Pusher:
             self.plan.shape.ids_per_request,
             self._remaining.settled | self._remaining.partial.keys(),
         )
-        for requests in build_step(self.plan.changes, self.plan.shape, step, but=frozenset(known)):
+        for requests in build_step(self.plan.changes, self._audience.shape, step, but=frozenset(known)):
             for number, method, path, ids, body in requests.iter_rows():
                 first_row = step.first_row + (number - step.first_batch) * size
                 yield Batch(number, first_row, method, path, ids, body.encode())
@@ -310,7 +316,7 @@ class Pusher:
             is_sent = True
 
         try:
-            most = _BELIEVED if self.plan.shape.may_repeat else 1
+            most = _BELIEVED if self._may_repeat(batch) else 1
             while result is None or (result.is_doubtful and n_asked < most):
                 in_doubt = result is not None or self._is_in_doubt(batch)
                 result = await self._ask_once(batch, let_through, in_doubt=in_doubt)
@@ -327,31 +333,44 @@ class Pusher:
         self, batch: Batch, let_through: Callable[[int], None], *, in_doubt: bool
     ) -> BatchResult:
         """Send a batch until it is answered, and return what the answer says; some errors stop the run."""
-        shape = self.plan.shape
+        shape, is_creating = self.plan.shape, self._audience.is_creating(batch.method)
         try:
             with self._turns.turn() as turn:
 
                 def begin(number: int) -> None:
                     let_through(number)
+                    if is_creating:
+                        self._audience.begin()
                     turn.begin()
+
+                def wait() -> None:
+                    if is_creating:
+                        self._audience.give_back()  # had it perhaps been done, it would not be tried again
+                    turn.wait()
 
                 answer = await self._client.request(
                     batch.method,
                     batch.path,
                     host=self._host,
-                    body=batch.body,
+                    body=batch.body or None,
                     rows=len(batch.ids),
                     on_try=begin,
-                    on_wait=turn.wait,
+                    on_wait=wait,
                     never_again=(408,) if len(batch.ids) > 1 else (),
-                    may_repeat=shape.may_repeat,
+                    may_repeat=self._may_repeat(batch),
                 )
         except RemoteError as error:
-            result = read_error(error, in_doubt=in_doubt)
-            if stops_the_run(error) and not (result.is_too_long and len(batch.ids) > 1):
+            result = self._audience.read_error(batch.method, error, read_error(error, in_doubt=in_doubt))
+            is_over = stops_the_run(error) and result.status not in _SETTLED
+            if is_over and not (result.is_too_long and len(batch.ids) > 1):
                 self.error = self.error or error
             return result
+        if shape.route == "audience":
+            return self._audience.read(batch.method, batch.body, answer)
         return read_answer(answer, batch.ids, route=shape.route, kind=shape.kind)
+
+    def _may_repeat(self, batch: Batch) -> bool:
+        return self.plan.shape.may_repeat and not self._audience.is_creating(batch.method)
 
     def _ensure_going(self, number: int) -> None:
         if self._is_cancelled or (self.error and number == 1):
@@ -362,7 +381,7 @@ class Pusher:
     def _cut(self, number: int, first_row: int, n_rows: int) -> Batch:
         """Return a request of these rows alone, each record as the same bytes."""
         rows = self.plan.changes.slice(first_row, n_rows)
-        (request,) = build_requests(rows, replace(self.plan.shape, batch_size=n_rows, canary=None))
+        (request,) = build_requests(rows, replace(self._audience.shape, batch_size=n_rows, canary=None))
         _, method, path, ids, body = request.row(0)
         return Batch(number, first_row, method, path, ids, body.encode())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Final, Literal
 
 import polars as pl
@@ -19,7 +20,7 @@ from pendosync.frames import (
     raw_of,
     struct_of,
 )
-from pendosync.journal import Journal, derive_outcomes, read_plan
+from pendosync.journal import Journal, derive_outcomes, read_creation, read_plan
 from pendosync.mapping import Mapping
 from pendosync.planning import plan_again
 from pendosync.plans import Plan
@@ -72,7 +73,10 @@ def plan_rejected(
     """
     if create not in ("never", "unknown_ids"):
         raise MappingError.bad_choice("create", create, ("never", "unknown_ids"))
-    plan = read_plan(journal, run_id)
+    plan = _gone_on_with(read_plan(journal, run_id), journal, run_id)
+    if plan.shape.audience is not None:
+        create = "never"
+        _ensure_unmended(mended)
     told = derive_outcomes(journal, run_id, plan).select("status", "reason")
     is_rejected = told["status"].is_in(REJECTED)
     rejected, told = plan.changes.filter(is_rejected).rechunk(), told.filter(is_rejected)
@@ -87,6 +91,27 @@ def plan_rejected(
         asked = problems.join(cells.select("id"), on="id", how="semi", maintain_order="left")
         problems = pl.concat([asked, found])
     return plan_again(plan, rejected, problems=problems, create=create)
+
+
+def _gone_on_with(plan: Plan, journal: Journal, run_id: str) -> Plan:
+    """Return the plan with the audience that its run created, where it did: it is not created again."""
+    if not plan.shape.creates_audience:
+        return plan
+    created = read_creation(journal, run_id)
+    if created.is_in_doubt:
+        raise PlanError(
+            f"Run {run_id} may have created {plan.shape.audience}, and its id is not known. Expected to know it first. "
+            f"Hint: resume_push(journal, {run_id!r}, client=client) looks for it."
+        )
+    return dataclasses.replace(plan, shape=plan.shape.joined(created.id)) if created.id else plan
+
+
+def _ensure_unmended(mended: pl.DataFrame | None) -> None:
+    if mended is not None:
+        raise FrameError(
+            "mended was given for an audience, whose members have no values. Expected None. "
+            "Hint: plan_rejected(journal, run_id).select(ids=[…])."
+        )
 
 
 def _as_created(rejected: pl.DataFrame, is_missing: pl.Series) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import polars as pl
 from pendosync.frames import Status
 from pendosync.journal import Journal, derive_outcomes
 from pendosync.plans import Plan
-from pendosync.runfile import SENT_AGAIN, BatchResult
+from pendosync.results import SENT_AGAIN, BatchResult
 from pendosync.shapes import batch_numbers
 
 _OPEN: Final = ("pending", "unknown")

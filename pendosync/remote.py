@@ -199,6 +199,11 @@ def fetch_held(
         PlanError: the plan was made for another target.
         RemoteError: Pendo can't be read.
     """
+    if plan.shape.audience is not None:
+        raise PlanError(
+            f"Who is a member of {plan.shape.audience} can't be read from Pendo in a call. Expected a plan of visitors' or "
+            f"accounts' fields. Hint: read_outcomes(journal, run_id) tells what Pendo answered for each id."
+        )
     if not plan.shape.is_held:
         raise PlanError(
             f"Nothing that Pendo holds can be compared with a plan of {plan.shape.kind}s by {plan.shape.route}. Expected one "

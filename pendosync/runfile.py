@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from pendosync.errors import HeldError
 from pendosync.frames import Status
 from pendosync.plans import Plan
+from pendosync.results import IN_FLIGHT, BatchResult, Creation
 from pendosync.rundb import FILE, LOCK_S, WriteCount, connect, ensure_whole, n_written, reading, told
 
 LEASE_S: Final = 60.0
@@ -60,51 +61,10 @@ CREATE TABLE exception (
     row INTEGER PRIMARY KEY, batch INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL
 );
 CREATE TABLE step (step INTEGER PRIMARY KEY, passed_at INTEGER NOT NULL);
+CREATE TABLE creation (asked_at INTEGER NOT NULL, id TEXT, is_answered INTEGER NOT NULL DEFAULT 0);
 """
 _TAKE_S: Final = 1.0
 """How long to wait for the run's lock: longer than another takes to look whether it is held."""
-
-IN_FLIGHT: Final = "it was in flight when the run ended: Pendo may or may not have written it"
-NOT_SENT: Final = "not sent"
-SKIPPED: Final = "its integrations turn Pendo off"
-SENT_AGAIN: Final = (
-    "sent twice: it was in flight when the run was interrupted, and was sent again by the resumed one"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class BatchResult:
-    """What an answer means for a batch: one status for its ids, and the exceptions.
-
-    Args:
-        status: of each id that is no exception; `updated` is `created` for an id that the plan creates.
-        reason: why, in words; empty where all went well.
-        exceptions: position in the batch, status, reason.
-        http_status: the answer's, or None without an answer.
-        n_unnamed: how many of the other ids failed, where the answer counts them and does not say which.
-        is_refused: the whole request was refused, for perhaps one bad record, and nothing was written.
-        is_too_long: Pendo gave up on the request for its size; some of it may be written.
-        is_doubtful: the answer can't be believed; a bulk write may be asked again.
-    """
-
-    status: Status
-    reason: str = ""
-    exceptions: Sequence[tuple[int, Status, str]] = ()
-    http_status: int | None = None
-    n_unnamed: int = 0
-    is_refused: bool = False
-    is_too_long: bool = False
-    is_doubtful: bool = False
-
-    @property
-    def must_split(self) -> bool:
-        """Whether smaller requests would say more."""
-        return self.is_refused or self.is_too_long or self.n_unnamed > 0
-
-    @property
-    def leaves_doubt(self) -> bool:
-        """Whether some of the ids may be written, and the answer does not say which."""
-        return self.status == "unknown" or self.n_unnamed > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +234,39 @@ class RunRecord:
         with told(self._folder):
             return {step for (step,) in self._db.execute("SELECT step FROM step")}
 
+    def record_creating(self) -> None:
+        """Write that Pendo is about to be asked to create the run's audience.
+
+        Raises:
+            JournalError: it can't be written; nothing may be sent.
+        """
+        with self._writing() as db:
+            db.execute("DELETE FROM creation")
+            db.execute("INSERT INTO creation (asked_at) VALUES (?)", (now_ms(),))
+
+    def record_created(self, id_: str, *, is_answered: bool) -> None:
+        """Write the id of the audience that was created: as it was answered, or as it was found by its name.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        with self._writing() as db:
+            db.execute("UPDATE creation SET id = ?, is_answered = ?", (id_, is_answered))
+
+    def record_not_created(self) -> None:
+        """Write that nothing was created.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        with self._writing() as db:
+            db.execute("DELETE FROM creation")
+
+    def creation(self) -> Creation:
+        """Return what became of the audience that the run was to create."""
+        with told(self._folder):
+            return _creation_in(self._db)
+
     def beat(self) -> Wish:
         """Say that the pusher lives, and return what others asked of the run meanwhile.
 
@@ -415,6 +408,16 @@ def settle(
         db.executemany(_PUT_LINE, rows)
 
 
+def creation_in(folder: Path) -> Creation:
+    """Return what became of the audience that a run was to create.
+
+    Raises:
+        JournalError: its file can't be read.
+    """
+    with reading(folder) as db:
+        return _creation_in(db)
+
+
 def now_ms() -> int:
     """Return the time as epoch milliseconds."""
     return int(datetime.now(UTC).timestamp() * 1000)
@@ -437,6 +440,14 @@ def _ensure_free(db: sqlite3.Connection, run_id: str, *, has_lock: bool) -> None
     holder = _holder_in(db)
     if holder is not None and holder.holds(is_unlocked=has_lock):
         raise HeldError.held(run_id, holder, free_in_s=holder.free_in_s)
+
+
+def _creation_in(db: sqlite3.Connection) -> Creation:
+    """Runs that were written before there were audiences have no such table."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'creation'").fetchone():
+        return Creation()
+    line = db.execute("SELECT id, is_answered FROM creation").fetchone()
+    return Creation() if line is None else Creation(True, line[0] or "", bool(line[1]))
 
 
 def _holder_in(db: sqlite3.Connection) -> Holder | None:

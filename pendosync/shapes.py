@@ -2,15 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
+from urllib.parse import quote
 
 import polars as pl
 
 from pendosync.frames import HELD_KINDS, Kind, Route
 from pendosync.gates import Canary
 from pendosync.regions import MASK
+
+MOST_MEMBERS: Final = 1_000
+"""Visitors in a request to an audience. Source: Segment's public Pendo Audiences destination, read 2026-11-23."""
+
+CREATED: Final = "{created}"
+"""Stands in a path for the id of an audience that is yet to be created: the first request's answer holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """The audience, which Pendo calls a segment, that a plan creates, changes or deletes.
+
+    Args:
+        id: of one that Pendo has; empty where the plan creates it.
+        name: what it is called, or is to be called; empty where that is not known.
+        is_deleted: the plan deletes it.
+    """
+
+    id: str = ""
+    name: str = ""
+    is_deleted: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the plan creates it."""
+        return not self.id
+
+    @property
+    def path(self) -> str:
+        """Its path, its id percent-encoded."""
+        id_ = CREATED if self.id in ("", CREATED) else quote(self.id, safe="")
+        return f"/api/v1/segment/{id_}"
+
+    def call(self, *, is_first: bool) -> tuple[str, str]:
+        """Return method and path of the plan's first request, or of another."""
+        if self.is_deleted:
+            return "DELETE", self.path
+        if self.is_new and is_first:
+            return "POST", "/api/v1/segment/upload"
+        return "PATCH", f"{self.path}/visitor"
+
+    def __str__(self) -> str:
+        return f"audience {(self.name or self.id)!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +71,7 @@ class Shape:
         library: the version of pendosync that a webhook message names.
         has_own_ids: whether the rows' ids are those of the messages; else a message's is made of nonce and row.
         canary: the steps in which the plan travels; no request crosses the end of one.
+        audience: on the route `audience`, which one.
     """
 
     kind: Kind
@@ -40,6 +85,7 @@ class Shape:
     library: str
     canary: Canary | None = None
     has_own_ids: bool = False
+    audience: Audience | None = None
 
     @property
     def is_held(self) -> bool:
@@ -54,7 +100,32 @@ class Shape:
     @property
     def ids_per_request(self) -> int:
         """How many ids travel in one request."""
+        if self.route == "audience":
+            return min(self.batch_size, MOST_MEMBERS)
         return self.batch_size if self.route == "metadata" else 1
+
+    @property
+    def creates_audience(self) -> bool:
+        """Whether the first request creates the audience that the others go to: it must be answered before them."""
+        return self.audience is not None and self.audience.is_new
+
+    @property
+    def at_once(self) -> int | None:
+        """How many requests may be in flight, or None where the pace alone says so.
+
+        Source: Pendo refuses a write to an audience while another is in progress (Segment's public Pendo Audiences
+        destination, read 2026-11-23).
+        """
+        return 1 if self.route == "audience" else None
+
+    @property
+    def lands_in(self) -> str:
+        """Where it lands, in a word or two: the group, the audience, or the route."""
+        return self.group or (str(self.audience) if self.audience else self.route)
+
+    def joined(self, audience_id: str) -> Shape:
+        """Return the shape with the audience that was created: the rest of a plan goes to it."""
+        return replace(self, audience=replace(self.audience or Audience(), id=audience_id))
 
     @property
     def host(self) -> Literal["api", "data"]:
@@ -70,12 +141,16 @@ class Shape:
 
     @property
     def method(self) -> str:
-        """The method of every request; `BROWSER` where none is made from here."""
+        """The method of every request; `BROWSER` where none is made from here. An audience's creation is a POST."""
+        if self.audience is not None:
+            return self.audience.call(is_first=False)[0]
         return "BROWSER" if self.route == "browser" else "POST"
 
     @property
     def path(self) -> str:
-        """The path of every request, its secret masked."""
+        """The path of every request, its secret masked; but of one that creates an audience."""
+        if self.audience is not None:
+            return self.audience.call(is_first=False)[1]
         if self.route == "webhook":
             return f"/data/segmentio/{MASK}"
         if self.route == "track":
@@ -84,6 +159,12 @@ class Shape:
             return f"/agent/static/{MASK}/pendo.js"
         create = "?create=true" if self.create == "unknown_ids" else ""
         return f"/api/v1/metadata/{self.kind}/{self.group}/value{create}"
+
+    def call_of(self, batch: int) -> tuple[str, str]:
+        """Return method and path of a request by its number."""
+        if self.audience is not None:
+            return self.audience.call(is_first=batch == 0)
+        return self.method, self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +190,21 @@ class Step:
 
 
 def steps_of(n_rows: int, shape: Shape) -> list[Step]:
-    """Return the steps in which a plan of so many changes travels: one, or those of its canary."""
+    """Return the steps in which a plan of so many changes travels: one, those of its canary, or a creation and the rest."""
     steps: list[Step] = []
     first_row = first_batch = 0
-    for number, end in enumerate(shape.canary.ends(n_rows) if shape.canary else [n_rows]):
+    for number, end in enumerate(_ends(n_rows, shape)):
         n_batches = -(-(end - first_row) // shape.ids_per_request)
         steps.append(Step(number, first_row, end - first_row, first_batch, n_batches))
         first_row, first_batch = end, first_batch + n_batches
     return steps
+
+
+def _ends(n_rows: int, shape: Shape) -> list[int]:
+    """Return where the steps end."""
+    if shape.creates_audience and n_rows > shape.ids_per_request:
+        return [shape.ids_per_request, n_rows]
+    return shape.canary.ends(n_rows) if shape.canary else [n_rows]
 
 
 def batch_numbers(n_rows: int, shape: Shape, *, n_skipped: int = 0) -> pl.Series:

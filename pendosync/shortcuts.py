@@ -57,7 +57,7 @@ def plan_table(
     Cost: reads the fields once; the values by one request an id up to 200 ids, by pages of 100,000 above.
     """
     is_read = not mapping.is_message
-    kept = _kept_columns(table, mapping, keep)
+    kept = kept_columns(table, mapping, keep)
     whole = collect_table(table, columns=list(dict.fromkeys([*columns_of(mapping), *kept])))
     fields = fetch_fields(client, kind=mapping.kind) if is_read else None
     values = map_traits(whole, mapping)
@@ -69,7 +69,7 @@ def plan_table(
         held = fetch_values(client, mapping, like=clean, ids=clean["id"])
     changes = diff_values(clean, before=held, mapping=mapping, against=against)
     return plan_changes(
-        _with_kept(changes, whole, kept),
+        with_kept(changes, whole, kept),
         mapping=mapping,
         target=client.target,
         problems=problems,
@@ -84,7 +84,12 @@ def plan_table(
     )
 
 
-def _kept_columns(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, keep: Sequence[str]) -> list[str]:
+def kept_columns(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, keep: Sequence[str]) -> list[str]:
+    """Return the columns to keep, once each.
+
+    Raises:
+        ColumnNotFoundError, MappingError: the table lacks one, or a plan has a column of that name.
+    """
     kept = list(dict.fromkeys([keep] if isinstance(keep, str) else keep))
     names = columns_in(table)
     missing = [name for name in (*columns_of(mapping), *kept) if name not in names]
@@ -99,7 +104,7 @@ def _kept_columns(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, keep: Se
     return kept
 
 
-def _with_kept(changes: pl.DataFrame, whole: pl.DataFrame, kept: list[str]) -> pl.DataFrame:
+def with_kept(changes: pl.DataFrame, whole: pl.DataFrame, kept: list[str]) -> pl.DataFrame:
     """Attach the kept columns; *whole* was read once, so that positions hold."""
     objects = [name for name in kept if whole[name].dtype == pl.Object]
     if objects:

@@ -8,7 +8,7 @@ from typing import Final
 
 from pendosync.errors import counted
 from pendosync.frames import Status
-from pendosync.runfile import BatchResult
+from pendosync.results import BatchResult
 
 _ENOUGH_ALONE: Final = 3
 """So many records refused alone with the same words, as a few others elsewhere, and none accepted: so would the rest be."""

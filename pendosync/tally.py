@@ -10,7 +10,7 @@ from pendosync.meter import Meter
 from pendosync.plans import Plan
 from pendosync.regions import Pace
 from pendosync.remaining import Remaining
-from pendosync.runfile import BatchResult
+from pendosync.results import BatchResult
 
 
 class Tally:

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import polars as pl
 
+from pendosync.audience_undo import undo_audience
 from pendosync.client import Client
 from pendosync.comparison import (
     cell_problems,
@@ -51,12 +52,18 @@ def plan_undo(
     the push may lag); values of another type than their field's go back as they were, in the last batches
     (`goes_back_raw`); and what was not there before can't be taken away (`plan.cannot_undo`).
 
+    Of a run that created an audience: the deletion of it, and only where the journal shows that this run created it. Of
+    one that changed an audience: who was removed goes back, and who was added goes out where the journal, from the
+    audience's creation on, shows that it was no member before. Of an audience that others created nobody can tell: those
+    that were added stay members (`plan.cannot_undo`), unless *absent* is `null`.
+
     Args:
         journal: where the run is written.
         run_id: which run.
         client: reads what Pendo holds now. Without one, later runs of this journal count as all that happened since,
             and the plan's notes say so.
-        absent: values that were absent before are left as pushed (`leave`), or become null (`null`).
+        absent: values that were absent before are left as pushed (`leave`), or become null (`null`); so are members of an
+            audience who perhaps were none, who leave it then.
         theirs: values that somebody changed after the push are left as they are (`leave`), or go back all the same
             (`overwrite`).
 
@@ -81,6 +88,8 @@ def plan_undo(
         if value not in choices:
             raise MappingError.bad_choice(name, value, choices)
     pushed = read_plan(journal, run_id)
+    if pushed.shape.audience is not None:
+        return undo_audience(journal, run_id, pushed, client=client, absent=absent)
     _ensure_held(pushed)
     touched = _touched(journal, run_id, pushed)
     held = (

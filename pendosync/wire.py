@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Final
 
@@ -9,12 +10,13 @@ import polars as pl
 
 from pendosync.encoding import encode_records
 from pendosync.frames import n_sent
-from pendosync.shapes import Shape, Step, steps_of
+from pendosync.shapes import Audience, Shape, Step, steps_of
 
 _WINDOW: Final = 20_000
 """Rows encoded at a time, about. Measured: more costs memory and no less time."""
 
 _BATCH: Final = "\0batch"
+_OPERATIONS: Final = ("add", "remove")
 
 
 def build_requests(
@@ -66,19 +68,53 @@ def build_step(
 
 
 def _requests(part: pl.DataFrame, batch: pl.Expr, shape: Shape) -> pl.DataFrame:
-    body = pl.col("record").str.join(",")
+    (first_method, first_path), (method, path) = shape.call_of(0), shape.call_of(1)
+    is_first = pl.col("batch") == 0
     return (
-        part.select("id", encode_records(part, shape).alias("record"), batch)
+        part.select("id", "action", encode_records(part, shape).alias("record"), batch)
         .group_by("batch", maintain_order=True)
-        .agg(
-            ids=pl.col("id"),
-            body=pl.concat_str(pl.lit("["), body, pl.lit("]")) if shape.route == "metadata" else body,
-        )
+        .agg(ids=pl.col("id"), **_pieces(shape))
+        .rechunk()
         .select(
             pl.col("batch"),
-            pl.lit(shape.method).alias("method"),
-            pl.lit(shape.path).alias("path"),
+            pl.when(is_first).then(pl.lit(first_method)).otherwise(pl.lit(method)).alias("method"),
+            pl.when(is_first).then(pl.lit(first_path)).otherwise(pl.lit(path)).alias("path"),
             pl.col("ids"),
-            pl.col("body"),
+            _body(shape).alias("body"),
         )
     )
+
+
+def _pieces(shape: Shape) -> dict[str, pl.Expr]:
+    """Return what a body is made of: its records, those of an audience by what is done with them."""
+    record = pl.col("record")
+    if shape.audience is None:
+        return {"records": record.str.join(",")}
+    return {name: record.filter(pl.col("action") == name).str.join(",") for name in _OPERATIONS}
+
+
+def _body(shape: Shape) -> pl.Expr:
+    records = pl.col("records")
+    if shape.audience is not None:
+        return _audience_body(shape.audience)
+    return pl.concat_str(pl.lit("["), records, pl.lit("]")) if shape.route == "metadata" else records
+
+
+def _audience_body(audience: Audience) -> pl.Expr:
+    """Return what creates an audience, changes its members, or, with no body at all, deletes it."""
+    if audience.is_deleted:
+        return pl.lit("")
+    operations = [
+        pl.when(pl.col(name) != "").then(
+            pl.concat_str(pl.lit(f'{{"op":"{name}","path":"/visitors","value":['), pl.col(name), pl.lit("]}"))
+        )
+        for name in _OPERATIONS
+    ]
+    patch = pl.concat_str(
+        pl.lit('{"patch":['), pl.concat_str(operations, separator=",", ignore_nulls=True), pl.lit("]}")
+    )
+    if not audience.is_new:
+        return patch
+    name = json.dumps(audience.name, ensure_ascii=False)
+    first = pl.concat_str(pl.lit(f'{{"name":{name},"visitors":['), pl.col("add"), pl.lit("]}"))
+    return pl.when(pl.col("batch") == 0).then(first).otherwise(patch)

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from pendosync.diffs import diff_values
 from pendosync.errors import FrameError, MappingError, PlanError
 from pendosync.frames import REQUESTS
+from pendosync.looks import build_curl, dry_run
 from pendosync.mapping import Mapping
 from pendosync.planning import plan_changes
-from pendosync.plans import Plan, build_curl, dry_run, load_plan
+from pendosync.plans import Plan
 from pendosync.regions import Target
+from pendosync.saved import load_plan
 from pendosync.selections import after, before, changed
 from pendosync.traits import Trait
 from pendosync.values import map_traits

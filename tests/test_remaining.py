@@ -6,7 +6,7 @@ import pytest
 
 import pendosync as ps
 from pendosync.remaining import left_of
-from pendosync.runfile import SENT_AGAIN, BatchResult
+from pendosync.results import SENT_AGAIN, BatchResult
 from tests.test_push import IDS, QUICK, a_plan, statuses
 
 DIGEST = "0" * 64

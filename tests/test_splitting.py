@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pendosync as ps
-from pendosync.runfile import BatchResult
+from pendosync.results import BatchResult
 from pendosync.splitting import RequestSize, ask_in_parts, name_failures
 from tests.test_push import IDS, a_plan, statuses, writes
 

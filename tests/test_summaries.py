@@ -12,9 +12,9 @@ from pendosync.checks import check_values
 from pendosync.diffs import diff_values
 from pendosync.errors import FrameError
 from pendosync.frames import FIELDS, OUTCOMES, PROBLEMS, REQUESTS, VALUES, empty_changes
+from pendosync.looks import dry_run
 from pendosync.mapping import Mapping
 from pendosync.planning import plan_changes
-from pendosync.plans import dry_run
 from pendosync.regions import Target
 from pendosync.reports import Report
 from pendosync.rules import no_problems

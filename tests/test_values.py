@@ -15,9 +15,9 @@ from pendosync.checks import check_values, drop_blocked
 from pendosync.diffs import diff_values
 from pendosync.errors import ColumnNotFoundError, MappingError, TableError
 from pendosync.frames import VALUES
+from pendosync.looks import dry_run
 from pendosync.mapping import Mapping
 from pendosync.planning import plan_changes
-from pendosync.plans import dry_run
 from pendosync.regions import Target
 from pendosync.traits import Trait
 from pendosync.values import check_mapping, map_traits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -9,7 +10,8 @@ import polars as pl
 
 from pendosync.encoding import encode_records
 from pendosync.errors import counted
-from pendosync.plans import Plan, build_curl
+from pendosync.looks import build_curl
+from pendosync.plans import Plan
 from pendosync.preview.conditions import Column
 from pendosync.preview.grid import Filter, Grid
 from pendosync.preview.pictures import choices_of, picture_of
@@ -17,7 +19,7 @@ from pendosync.preview.view import Answer, Answering, View, read_module, read_st
 from pendosync.reports import duration
 from pendosync.rules import RULES
 from pendosync.selections import Selection
-from pendosync.shapes import steps_of
+from pendosync.shapes import CREATED, steps_of
 
 _MOST_ROWS: Final = 200
 _MOST_COLUMNS: Final = 40
@@ -194,9 +196,11 @@ class PlanPreview(Answering):
         step = next(step for step in steps_of(plan.n_sent, plan.shape) if at < step.first_row + step.n_rows)
         batch = step.first_batch + (at - step.first_row) // plan.shape.ids_per_request
         alone = plan.select(ids=part["id"])
+        if batch and plan.shape.creates_audience:  # alone it would create another
+            alone = dataclasses.replace(alone, shape=plan.shape.joined(CREATED))
         return {
             "batch": [batch + 1, plan.n_requests],
-            "path": f"{plan.shape.method} {plan.shape.path}",
+            "path": " ".join(plan.shape.call_of(batch)),
             "body": encode_records(part, plan.shape)[0][:_MOST_BODY],
             "curl": build_curl(alone)[0][:_MOST_BODY],
         }

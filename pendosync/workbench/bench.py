@@ -13,8 +13,9 @@ from pendosync.client import Client
 from pendosync.errors import PlanError, counted
 from pendosync.frames import Kind
 from pendosync.journal import Journal
+from pendosync.looks import build_curl
 from pendosync.mapping import Mapping as TraitMapping
-from pendosync.plans import Plan, build_curl
+from pendosync.plans import Plan
 from pendosync.preview.view import Answer, Answering, View, read_module, read_style
 from pendosync.push import Run, push
 from pendosync.reports import duration, size

@@ -4,6 +4,7 @@ import { TICK_WIDTH } from "./plan_columns.js";
 import { fieldPicture } from "./plan_panel.js";
 
 const MARKS = { n: "new", c: "changed", x: "cleared" };
+const DEEDS = { create: "new", remove: "remove", delete: "delete" };
 
 /** Return the id of the element of a cell. */
 export const cellId = (uid, place, column) => `${uid}-${place}-${column}`;
@@ -21,7 +22,7 @@ export function drawRow([at, isOn, action, id, cells], place, top, look) {
   const tick = h("div", { class: "pp-cell pp-tick", role: "gridcell", id: cellId(uid, place, 0), "aria-colindex": 1, style: `width:${TICK_WIDTH}px` },
     h("input", { type: "checkbox", checked: isOn, tabIndex: -1, "aria-label": `Select ${visible(id)}` }));
   const named = h("div", { class: "pp-cell pp-id ps-mono", role: "rowheader", id: cellId(uid, place, 1), "aria-colindex": 2, title: visible(id), style: `width:${columns.idWidth()}px` },
-    value(id), action === "create" ? h("span", { class: "pp-mark" }, " new") : null);
+    value(id), DEEDS[action] ? h("span", { class: "pp-mark" }, ` ${DEEDS[action]}`) : null);
   const fixed = h("div", { class: "pp-fixed", role: "presentation" }, marked(tick, 0), marked(named, 1), pinned.map((column, index) => cell(column, index + 2)));
   return h("div", {
     class: `pp-row ${isOn ? "pp-on" : ""} ${openAt === at ? "pp-open" : ""}`, role: "row", style: `top:${top}px`,
