@@ -11,11 +11,14 @@ from polars.selectors import by_name
 
 from pendosync.casts import cast_column, is_text
 from pendosync.errors import MappingError
-from pendosync.frames import ABOUT, DTYPES, ISO_MS, as_words, json_member, json_object
+from pendosync.frames import ABOUT, DTYPES, ISO_MS, as_words, is_unicode, json_member, json_object
 from pendosync.mapping import Mapping
 
 ANONYMOUS: Final = "_PENDO_T_"
 """How the ids of anonymous visitors begin. Source: Segment's public browser integration, read 2026-11-26."""
+
+NO_PARENT: Final = "{}"
+"""What stands for a parent account that is an object without an id."""
 
 _BETWEEN: Final = " in "
 
@@ -120,10 +123,30 @@ def _as_object(read: pl.DataFrame, column: str, name: str) -> pl.Expr:
     if isinstance(dtype, pl.Struct):
         return _struct_as_object(dtype, column, name)
     text = _as_id(read, column, name)
-    if name == "integrations":
-        return text
-    is_object = text.str.json_path_match("$.id").is_not_null()
-    return pl.when(is_object).then(text).when(text.is_not_null()).then(json_object([json_member(text, "id")]))
+    return text if name == "integrations" else pl.lit(_parents(read.select(text.alias("id"))["id"]))
+
+
+def _parents(ids: pl.Series) -> pl.Series:
+    """Return each parent as a JSON object with its id: of a text that holds JSON the parts that it names."""
+    objects = ids.filter(ids.str.strip_chars_start().str.starts_with("{")).unique()
+    named = {text: _parent(text) for text in objects}
+    plain = pl.when(pl.col("id").is_not_null()).then(json_object([json_member(pl.col("id"), "id")]))
+    whole = (
+        pl.col("id").replace_strict(named, default=None, return_dtype=pl.String) if named else pl.lit(None)
+    )
+    return ids.to_frame().select(pl.coalesce(whole, plain).alias("id"))["id"]
+
+
+def _parent(text: str) -> str:
+    """Return a JSON object with its id as text, or `NO_PARENT` where it is none, or has none."""
+    try:
+        told = json.loads(text)
+        id_ = told.get("id")
+        named = str(id_) if isinstance(id_, str | int) and not isinstance(id_, bool) else ""
+        whole = json.dumps({**told, "id": named}, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (ValueError, RecursionError):
+        return NO_PARENT
+    return whole if named.strip() and is_unicode(whole) else NO_PARENT
 
 
 def _struct_as_object(dtype: pl.Struct, column: str, name: str) -> pl.Expr:
@@ -136,9 +159,9 @@ def _struct_as_object(dtype: pl.Struct, column: str, name: str) -> pl.Expr:
         )
     cells = {one: by_name(column).as_expr().struct.field(one) for one in types}
     members = [_member(one, cell, types[one], is_id=one == "id") for one, cell in cells.items()]
-    is_there = (
-        cells["id"].is_not_null() if name == "parent_account" else by_name(column).as_expr().is_not_null()
-    )
+    is_there = by_name(column).as_expr().is_not_null()
+    if name == "parent_account":
+        is_there = cells["id"].cast(pl.String).str.strip_chars() != ""
     return pl.when(is_there).then(json_object(members))
 
 
