@@ -150,7 +150,15 @@ LOADS: Final = [
         calls=[("initialize", {"visitor": {"id": "u-1", "company": "acme"}, "account": {"id": "acme"}})],
     ),
     Load(
-        name="an account that is known counts more than the trait",
+        name="a trait of the group may hold the account's id in place of the group's",
+        source=CUSTOM,
+        visitor={"id": "u-1"},
+        account={"id": "group-1", "company": "acme"},
+        settings={"account_trait": "company"},
+        calls=[("initialize", {"visitor": {"id": "u-1"}, "account": {"id": "acme", "company": "acme"}})],
+    ),
+    Load(
+        name="an account that is known counts more than the visitor's trait",
         source=CUSTOM,
         visitor={"id": "u-1", "company": "other"},
         account=ACME,
