@@ -162,6 +162,11 @@ def _table_of_plan(plan: Plan, id: str) -> pl.DataFrame:
             f"Hint: take the column of a table: plan_audience(table, id='user_id', …)."
         )
     going = plan.changes.filter(pl.col("action") != "skip")
+    if going["action"].is_in(["add", "remove"]).any() and going["action"].n_unique() > 1:
+        raise PlanError(
+            f"The plan {plan.title!r} adds some visitors and removes others. Expected which of them are meant. "
+            f"Hint: plan_audience(plan.select(pl.col('action') == 'add'), …)."
+        )
     return going.select(pl.col("id").alias(id), *(name for name in plan.kept if name != id))
 
 

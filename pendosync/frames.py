@@ -260,6 +260,16 @@ def is_unicode(text: str) -> bool:
     return True
 
 
+def is_pattern(name: str) -> bool:
+    """Whether polars takes *name* for a pattern that stands for other columns.
+
+    Example:
+        >>> is_pattern("*"), is_pattern("^a.*$"), is_pattern("plan*")
+        (True, True, False)
+    """
+    return name == "*" or (name.startswith("^") and name.endswith("$"))
+
+
 def as_words(dtype: pl.DataType) -> str:
     """Return *dtype* as an analyst would read it.
 

@@ -25,8 +25,8 @@ class Gates:
     `None` is no limit.
 
     Args:
-        max_ids: ids in the plan.
-        max_changed_share: ids that change, as a share (0 to 1) of the ids that were compared. `usual` holds back a
+        max_ids: ids in the plan, without those that are skipped.
+        max_changed_share: ids that change and are not skipped, as a share (0 to 1) of the ids that were compared. `usual` holds back a
             plan that changes more than half of them, if it changes more than 1,000. Not judged where the plan does not
             know how many were compared.
         max_cleared: values that were there and become null.
@@ -144,7 +144,7 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What gates judge a plan by."""
+    """What gates judge a plan by: of the ids that it sends, not of those that it skips."""
 
     n_ids: int
     n_compared: int | None

@@ -11,7 +11,15 @@ from polars.selectors import by_name
 
 from pendosync.casts import cast_column, is_text
 from pendosync.errors import MappingError
-from pendosync.frames import ABOUT, DTYPES, ISO_MS, as_words, is_unicode, json_member, json_object
+from pendosync.frames import (
+    ABOUT,
+    as_words,
+    is_unicode,
+    json_cell,
+    json_member,
+    json_object,
+    type_of,
+)
 from pendosync.mapping import Mapping
 
 ANONYMOUS: Final = "_PENDO_T_"
@@ -21,6 +29,7 @@ NO_PARENT: Final = "{}"
 """What stands for a parent account that is an object without an id."""
 
 _BETWEEN: Final = " in "
+_PART: Final = "part"
 
 
 def ids_of(read: pl.DataFrame, mapping: Mapping) -> pl.Expr:
@@ -74,7 +83,7 @@ def _part(name: str, read: pl.DataFrame, mapping: Mapping) -> pl.Expr:
     if name == "integrations" and isinstance(mapping.integrations, AbstractMapping):
         return pl.repeat(_encode(mapping.integrations), pl.len())
     if name in ("parent_account", "integrations"):
-        return _as_object(read, column, name)
+        return _as_object(read, column, name, mapping.time_zone)
     return _as_id(read, column, name)
 
 
@@ -117,11 +126,10 @@ def _as_date(read: pl.DataFrame, column: str, zone: str | None) -> pl.Expr:
     return pl.lit(times.select(cast_column(times["at"], "date", zone)).to_series())
 
 
-def _as_object(read: pl.DataFrame, column: str, name: str) -> pl.Expr:
+def _as_object(read: pl.DataFrame, column: str, name: str, zone: str | None) -> pl.Expr:
     """Return *column* as JSON objects in text: of a struct its parts, of a text that holds JSON itself."""
-    dtype = read.schema[column]
-    if isinstance(dtype, pl.Struct):
-        return _struct_as_object(dtype, column, name)
+    if isinstance(read.schema[column], pl.Struct):
+        return pl.lit(_objects_in(_with_id(read[column]) if name == "parent_account" else read[column], zone))
     text = _as_id(read, column, name)
     return text if name == "integrations" else pl.lit(_parents(read.select(text.alias("id"))["id"]))
 
@@ -149,37 +157,47 @@ def _parent(text: str) -> str:
     return whole if named.strip() and is_unicode(whole) else NO_PARENT
 
 
-def _struct_as_object(dtype: pl.Struct, column: str, name: str) -> pl.Expr:
-    types = {part.name: part.dtype for part in dtype.fields}
-    if name == "parent_account" and "id" not in types:
+def _with_id(parents: pl.Series) -> pl.Series:
+    """Return structs of parent accounts with their id as text; null where they have none."""
+    column = parents.name
+    parts = parents.struct.unnest()
+    if "id" not in parts.columns:
         raise MappingError(
             f"The struct {column!r} of parent accounts has no part id. Expected id and the parent's traits. "
             f"Hint: pl.struct(pl.col('parent').alias('id'), …).",
             trait=column,
         )
-    cells = {one: by_name(column).as_expr().struct.field(one) for one in types}
-    members = [_member(one, cell, types[one], is_id=one == "id") for one, cell in cells.items()]
-    is_there = by_name(column).as_expr().is_not_null()
-    if name == "parent_account":
-        is_there = cells["id"].cast(pl.String).str.strip_chars() != ""
-    return pl.when(is_there).then(json_object(members))
+    ids = parts.select(_as_id(parts, "id", "parent account's id")).to_series()
+    whole = parts.with_columns(ids.alias("id")).to_struct(column)
+    return whole.to_frame("whole").select(pl.when(ids.is_not_null()).then("whole").alias(column)).to_series()
 
 
-def _member(name: str, cell: pl.Expr, dtype: Any, *, is_id: bool) -> pl.Expr:
-    if is_id:
-        shown = cell.cast(pl.String)
-    elif isinstance(dtype, pl.Datetime):
-        shown = cell.cast(DTYPES["date"]).dt.strftime(ISO_MS)
-    else:
-        shown = cell
-    return pl.when(cell.is_not_null()).then(json_member(shown, name))
+def _objects_in(struct: pl.Series, zone: str | None) -> pl.Series:
+    """Return structs as JSON objects in text, each part as a trait of its type would travel; nulls are left out."""
+    members = [_members_in(part, f"{struct.name}.{part.name}", zone) for part in struct.struct.unnest()]
+    is_there = pl.lit(struct.is_not_null())
+    return pl.select(pl.when(is_there).then(json_object(members)).alias(struct.name)).to_series()
+
+
+def _members_in(part: pl.Series, where: str, zone: str | None) -> pl.Expr:
+    """Return `"name":value` of each value of a part, null where there is none."""
+    if isinstance(part.dtype, pl.Struct):
+        text = _objects_in(part.alias(where), zone)
+        return pl.lit(json.dumps(part.name, ensure_ascii=False) + ":") + pl.lit(text)
+    cells = part.alias(_PART)
+    frame = cells.to_frame()
+    made = frame.select(cast_column(cells, None, zone)).to_series()
+    type_ = type_of(made.dtype)
+    is_finite = not part.dtype.is_float() or bool(cells.is_finite().all())
+    if type_ is None or made.null_count() > cells.null_count() or not is_finite:
+        raise MappingError(
+            f"The part {where!r} is {as_words(part.dtype)}, or holds values that no JSON can. Expected texts, finite numbers, "
+            f"Booleans, dates with a zone, or lists of texts or whole numbers. Hint: cast or fill it, or leave it out.",
+            trait=where,
+        )
+    shown = cells if type_ == "list" else made
+    return pl.when(pl.lit(cells.is_not_null())).then(json_cell(pl.lit(shown), part.name, shown.dtype))
 
 
 def _encode(integrations: AbstractMapping[str, Any]) -> str:
-    try:
-        return json.dumps(dict(integrations), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise MappingError(
-            f"integrations can't be written as JSON ({error}). Expected names with True, False or an object each. "
-            f"Hint: integrations={{'Pendo': True}}."
-        ) from None
+    return json.dumps(dict(integrations), ensure_ascii=False, separators=(",", ":"))

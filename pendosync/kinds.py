@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping as AbstractMapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from pendosync.errors import MappingError, listed
+from pendosync.errors import MappingError, first_line, listed
 from pendosync.frames import HELD_KINDS, Kind, Route
 
 COLUMNS: Final = ("visitor_id", "account_id", "anonymous_id", "event", "at", "parent_account", "integrations")
@@ -92,8 +93,41 @@ def ensure_columns(kind: Kind, route: Route, given: AbstractMapping[str, Any]) -
             f"The {kind} mapping by {route} lacks {listed(missing)}. Expected the name of a column for {first}{why}. "
             f"Hint: Mapping({kind!r}, …, {first}={_EXAMPLES[first]!r})."
         )
-    if not isinstance(given["integrations"], str | AbstractMapping | None):
+
+
+def plain_object(integrations: object) -> str | dict[str, Any] | None:
+    """Return *integrations* as a mapping keeps them: the name of a column, or an object of its own, as JSON has it.
+
+    What is null in it, or in its parts, is left out.
+
+    Raises:
+        MappingError: it is neither, or can't be written as JSON.
+
+    Example:
+        >>> plain_object({"Pendo": True, "Amplitude": None})
+        {'Pendo': True}
+    """
+    if isinstance(integrations, str | None):
+        return integrations
+    if not isinstance(integrations, AbstractMapping):
         raise MappingError(
-            f"integrations is {given['integrations']!r}. Expected an object, or the name of a column. "
+            f"integrations is {integrations!r}. Expected an object, or the name of a column. "
             f"Hint: integrations={{'Pendo': True}}."
         )
+    try:
+        plain: dict[str, Any] = _without_nulls(integrations)
+        json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MappingError(
+            f"integrations can't be written as JSON ({first_line(error)}). Expected names with True, False or an object each. "
+            f"Hint: integrations={{'Pendo': True}}."
+        ) from None
+    return plain
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, AbstractMapping):
+        return {str(name): _without_nulls(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list | tuple):
+        return [_without_nulls(one) for one in value if one is not None]
+    return value

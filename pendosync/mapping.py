@@ -23,7 +23,7 @@ from pendosync.frames import (
     Kind,
     Route,
 )
-from pendosync.kinds import COLUMNS, DEFAULT_GROUPS, PARENT, ROUTES_OF, TAKES, ensure_columns
+from pendosync.kinds import COLUMNS, DEFAULT_GROUPS, PARENT, ROUTES_OF, TAKES, ensure_columns, plain_object
 from pendosync.reports import Grid, Heads, Report, report_html, shown, some
 from pendosync.traits import Trait, as_trait, ensure_text
 
@@ -66,8 +66,8 @@ class Mapping:
         event: the column of the event's name.
         at: the column of the event's time.
         parent_account: the column of the account's parent: its id, or a struct with `id` and the parent's traits.
-        integrations: Segment's Integrations object, for all rows or as a column (a struct, or JSON text). Rows whose
-            object turns Pendo off are never sent and end as `skipped`.
+        integrations: Segment's Integrations object, for all rows or as a column (a struct, or JSON text); what is null in
+            it is left out. Rows whose object turns Pendo off are never sent and end as `skipped`.
 
     Raises:
         MappingError: an unknown kind, route, group or zone, no traits, two traits to one field, or a column that the
@@ -109,6 +109,7 @@ class Mapping:
         object.__setattr__(self, "traits", tuple(as_trait(trait) for trait in _as_list(self.traits)))
         self._lift_parent()
         ensure_columns(self.kind, self.route, {name: getattr(self, name) for name in ("id", *COLUMNS)})
+        object.__setattr__(self, "integrations", plain_object(self.integrations))
         self._check_fields()
         self._check_zone()
 
@@ -220,7 +221,7 @@ class Mapping:
             "route": self.route,
             **({"group": self.group} if self.group else {}),
             **({"time_zone": self.time_zone} if self.time_zone else {}),
-            **{name: getattr(self, name) for name in COLUMNS if getattr(self, name)},
+            **{name: getattr(self, name) for name in COLUMNS if getattr(self, name) not in (None, "")},
             "traits": [trait.to_dict() for trait in self.each_trait],
         }
 
@@ -301,7 +302,7 @@ class Mapping:
         facts += [
             (name.replace("_", " "), shown(_as_text(getattr(self, name))))
             for name in COLUMNS
-            if getattr(self, name)
+            if getattr(self, name) not in (None, "")
         ]
         grid = Grid(_COLUMNS, [_cells(trait) for trait in self.each_trait])
         left = (f"No field matches, so left out: {some(self.left_out)}",) if self.left_out else ()
@@ -368,6 +369,8 @@ def _toml_value(value: Any) -> str:
         return (
             f"{{ {', '.join(f'{_toml_value(name)} = {_toml_value(one)}' for name, one in value.items())} }}"
         )
+    if isinstance(value, list):
+        return f"[{', '.join(_toml_value(one) for one in value)}]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -182,7 +182,7 @@ def _ensure_options(*, create: str, send: str, against: str) -> None:
 
 
 def _ensure_numbers(*, batch_size: int, planned_at: datetime | None) -> None:
-    if not isinstance(batch_size, int) or batch_size < 1:
+    if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
         raise PlanError(
             f"batch_size is {batch_size!r}. Expected a whole number from 1 up. Hint: batch_size={BATCH_SIZE}."
         )

@@ -119,7 +119,8 @@ class Plan:
         cells = {name: pl.when(changed(name)).then(after(name)) for name in self.fields}
         raws = [(name, pl.when(changed(name)).then(raw_cell(name, "after_raw"))) for name in self.fields]
         named = [cell.alias(name) for name, cell in cells.items()]
-        return self.changes.rechunk().select("row", "id", raw_of(raws), *named)
+        about = ["about"] if about_parts(self.changes) else []
+        return self.changes.rechunk().select("row", "id", raw_of(raws), *about, *named)
 
     @property
     def held_by(self) -> list[str]:
@@ -133,9 +134,10 @@ class Plan:
 
     @cached_property
     def _held(self) -> list[Held]:
-        n_cleared = sum(self.changes.select(_is_cleared(name).sum()).item() for name in self.fields)
-        writes_agent = self.shape.group == "agent" and self.shape.route == "metadata" and len(self) > 0
-        return held_by(self.gates, Facts(len(self), self.n_compared, n_cleared, writes_agent))
+        sent = self.changes.head(self.n_sent)
+        n_cleared = sum(sent.select(_is_cleared(name).sum()).item() for name in self.fields)
+        writes_agent = self.shape.group == "agent" and self.shape.route == "metadata" and self.n_sent > 0
+        return held_by(self.gates, Facts(self.n_sent, self.n_compared, n_cleared, writes_agent))
 
     @cached_property
     def digest(self) -> str:
@@ -330,10 +332,14 @@ def _is_cleared(field: str) -> pl.Expr:
 
 
 def _bad_condition(error: Exception, plan: Plan) -> str:
-    told = first_line(error)
+    parts = [f"about({part!r})" for part in about_parts(plan.changes)]
+    fields = f"the fields {listed(plan.fields)}, " if plan.fields else ""
+    more = f"{', '.join(parts)}, " if parts else ""
+    first = [*(f"after({name!r})" for name in plan.fields[:1]), *parts]
+    hint = f"ps.{first[0]}.is_not_null()" if first else "ids=[…]"
     return (
-        f"The condition can't be computed on this plan ({told}). Expected one over the fields {listed(plan.fields)}, "
-        f"id, action or the columns kept. Hint: plan.select(ps.after({(plan.fields or ['plan'])[0]!r}).is_not_null())."
+        f"The condition can't be computed on this plan ({first_line(error)}). Expected one over {fields}{more}id, action or the "
+        f"columns kept. Hint: plan.select({hint})."
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
+import polars as pl
+
 from pendosync.client import Client
 from pendosync.creation import settle_creation
 from pendosync.errors import MappingError, PlanError, counted
@@ -15,8 +17,10 @@ from pendosync.message_checks import OLDEST
 from pendosync.plans import Plan
 from pendosync.pusher import Pusher
 from pendosync.remaining import Remaining, all_of, left_of
+from pendosync.results import TOO_OLD
 from pendosync.runfile import RunRecord
 from pendosync.runs import Elsewhere, Run, show_run, start_run, watch
+from pendosync.shapes import batch_numbers
 
 __all__ = ["Run", "attach_run", "push", "resume_push"]
 
@@ -66,7 +70,7 @@ def resume_push(
 
     Sends what has no outcome yet: ids that are `pending`, and those that are `unknown` once more, which may be sent
     twice then; their outcome's reason says so. Events that are `unknown` stay so, as they might count twice, unless
-    *resend* is `all`. What was written, refused or failed stays as it is. The values of the
+    *resend* is `all`; those that were never sent and are older than 7 days by now are `refused`, as Pendo would drop them. What was written, refused or failed stays as it is. The values of the
     ids that were never sent are read again first, as in `push`. A run with nothing left is returned as it is.
 
     Args:
@@ -94,6 +98,8 @@ def resume_push(
         settle_creation(record, plan, client, again=resend == "all")
         may_repeat = plan.shape.may_repeat or resend == "all"
         remaining = left_of(journal, run_id, plan, unknown=may_repeat)
+        if _refuse_old(record, plan, remaining):
+            remaining = left_of(journal, run_id, plan, unknown=may_repeat)
         if remaining.is_empty:
             record.record_end("done")
     except BaseException:
@@ -171,12 +177,28 @@ def _ensure_young(plan: Plan) -> None:
     """Raise where events have grown too old since they were checked."""
     if plan.shape.kind != "event":
         return
-    n_old = int(plan.changes.select((about_of("at") < datetime.now(UTC) - OLDEST).sum()).item() or 0)
+    n_old = plan.changes.head(plan.n_sent).filter(_is_old()).height
     if n_old:
+        are = "is" if n_old == 1 else "are"
         raise PlanError(
-            f"{counted(n_old, 'event')} of the plan are older than 7 days by now, and Pendo would drop them. Expected younger "
+            f"{counted(n_old, 'event')} of the plan {are} older than 7 days by now, and Pendo would drop them. Expected younger "
             f"ones. Hint: plan = plan.select(ps.about('at') > datetime.now(UTC) - timedelta(days=7))."
         )
+
+
+def _is_old() -> pl.Expr:
+    return about_of("at") < datetime.now(UTC) - OLDEST
+
+
+def _refuse_old(record: RunRecord, plan: Plan, remaining: Remaining) -> int:
+    """Write those events that were never sent, and have grown too old, as refused; return how many."""
+    if plan.shape.kind != "event":
+        return 0
+    rows = remaining.unsent.to_frame("row").hstack(plan.changes[remaining.unsent].select("about"))
+    old = rows.filter(_is_old())["row"].to_list()
+    batches = batch_numbers(plan.n_sent, plan.shape)
+    record.record_rows((row, batches[row], "refused", TOO_OLD) for row in old)
+    return len(old)
 
 
 def _ensure_target(plan: Plan, client: Client) -> None:

@@ -13,6 +13,7 @@ from pendosync.errors import FrameError, MappingError, PlanError, counted, liste
 from pendosync.frames import (
     REJECTED,
     VALUES,
+    about_parts,
     change_fields,
     ensure_frame,
     field_names,
@@ -178,9 +179,7 @@ def _mend(
     names = [name for name in change_fields(rejected) if f"{_MENDED}{name}" in mended.columns]
     chosen = rejected.join(mended, on="id", how="inner", maintain_order="left").rechunk()
     marked = chosen.with_columns(_is_mended(name, chosen).alias(f"{_IS_MENDED}{name}") for name in names)
-    cells = {name: pl.when(f"{_IS_MENDED}{name}").then(pl.col(f"{_MENDED}{name}")) for name in names}
-    no_raw = pl.lit(None, dtype=VALUES["raw"]).alias("raw")
-    values = marked.select("row", "id", no_raw, *(cell.alias(name) for name, cell in cells.items()))
+    values = _to_check(marked, names, mapping)
     found = check_values(values, mapping=mapping)
     clean = drop_blocked(values, found)
     sound = clean.select("id", *(pl.col(name).alias(f"{_CLEAN}{name}") for name in field_names(clean)))
@@ -191,6 +190,22 @@ def _mend(
     reason = "what was mended is what Pendo held when it was planned; nothing is left to change"
     lines = row_problems(out, reason, rule="already_held", severity="warn")
     return whole.filter(is_left).select(rejected.columns), pl.concat([found, lines])
+
+
+def _to_check(marked: pl.DataFrame, names: list[str], mapping: Mapping) -> pl.DataFrame:
+    """Return VALUES of the mended cells; of messages also of the others, as a message is checked as a whole."""
+    cells = {}
+    for name in change_fields(marked) if mapping.is_message else names:
+        changed, after = (pl.col(what).struct.field(name) for what in ("changed", "after"))
+        planned = pl.when(changed & mapping.is_message).then(after)
+        cells[name] = (
+            pl.when(f"{_IS_MENDED}{name}").then(f"{_MENDED}{name}").otherwise(planned)
+            if name in names
+            else planned
+        )
+    no_raw = pl.lit(None, dtype=VALUES["raw"]).alias("raw")
+    about = ["about"] if about_parts(marked) else []
+    return marked.select("row", "id", no_raw, *about, *(cell.alias(name) for name, cell in cells.items()))
 
 
 def _is_any_blocked(joined: pl.DataFrame, names: list[str]) -> pl.Expr:

@@ -56,9 +56,13 @@ class Remaining:
 
 def all_of(plan: Plan) -> Remaining:
     """Return what is left of a plan that nobody has begun to push."""
+    return Remaining(pl.int_range(plan.n_sent, dtype=pl.UInt32, eager=True), counts=skipped_in(plan))
+
+
+def skipped_in(plan: Plan) -> dict[str, int]:
+    """Return how many ids of a plan end as `skipped`, as an outcome to count; none where there are none."""
     n_skipped = len(plan) - plan.n_sent
-    rows = pl.int_range(plan.n_sent, dtype=pl.UInt32, eager=True)
-    return Remaining(rows, counts={"skipped": n_skipped} if n_skipped else {})
+    return {"skipped": n_skipped} if n_skipped else {}
 
 
 def left_of(journal: Journal, run_id: str, plan: Plan, *, unknown: bool = True) -> Remaining:
@@ -72,7 +76,7 @@ def left_of(journal: Journal, run_id: str, plan: Plan, *, unknown: bool = True) 
         JournalError: its file can't be read.
     """
     told = derive_outcomes(journal, run_id, plan)["status"]
-    n_sent, n_skipped = plan.n_sent, len(plan) - plan.n_sent
+    n_sent = plan.n_sent
     status = told.head(n_sent)
     rows = pl.DataFrame(
         {
@@ -90,7 +94,7 @@ def left_of(journal: Journal, run_id: str, plan: Plan, *, unknown: bool = True) 
         settled=frozenset(of_batch.filter(pl.col("n_open") == 0)["batch"]),
         partial=_open_ranges(rows.filter(pl.col("batch").is_in(partial.implode()))),
         in_doubt=frozenset(rows.filter(pl.col("is_open") & (pl.col("status") == "unknown"))["row"]),
-        counts={**known, "skipped": n_skipped} if n_skipped else known,
+        counts={**known, **skipped_in(plan)},
     )
 
 

@@ -11,6 +11,7 @@ from pendosync.frames import Status
 IN_FLIGHT: Final = "it was in flight when the run ended: Pendo may or may not have written it"
 NOT_SENT: Final = "not sent"
 SKIPPED: Final = "its integrations turn Pendo off"
+TOO_OLD: Final = "never sent: it is older than 7 days by now, and Pendo would drop it"
 SENT_AGAIN: Final = (
     "sent twice: it was in flight when the run was interrupted, and was sent again by the resumed one"
 )

@@ -22,6 +22,7 @@ from pendosync.journal import Journal, derive_outcomes, read_outcomes, read_stat
 from pendosync.plans import Plan
 from pendosync.preview.deeds import Deeds
 from pendosync.pusher import Pusher
+from pendosync.remaining import skipped_in
 from pendosync.runfile import now_ms
 
 _PATIENCE_S: Final = 30.0
@@ -111,7 +112,8 @@ class Elsewhere:
         told = read_state(self._journal, self._run_id)
         is_paused = told.state == "running" and told.wish == "pause"
         ended_at = told.ended_at or now_ms()
-        n_left = len(self._plan) - sum(told.counts.values())
+        counts = {**told.counts, **skipped_in(self._plan)}
+        n_left = len(self._plan) - sum(counts.values())
         left = self._plan.pace.expected_s(self._plan.n_requests - told.batches_done, rows=n_left)
         return Progress(
             run_id=self._run_id,
@@ -121,7 +123,7 @@ class Elsewhere:
             n_batches=self._plan.n_requests,
             batches_done=told.batches_done,
             requests=told.requests,
-            counts=told.counts,
+            counts=counts,
             elapsed_s=max(0, ended_at - told.started_at) / 1000,  # clocks may be set back
             left_s=left if told.state == "running" else None,
             note=told.note or (_INTERRUPTED if told.state == "interrupted" else ""),

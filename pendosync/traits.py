@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pendosync.errors import MappingError, first_line, listed
-from pendosync.frames import DTYPES, RESERVED, FieldType, NullPolicy, is_unicode
+from pendosync.frames import DTYPES, RESERVED, FieldType, NullPolicy, is_pattern, is_unicode
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,12 @@ class Trait:
             raise MappingError(
                 f"The field {self.field!r} can't be mapped: frames of values keep the names {listed(RESERVED)} for "
                 f"themselves. Expected another key. Hint: create a field with another name in Pendo.",
+                **where,
+            )
+        if is_pattern(self.field):
+            raise MappingError(
+                f"The field {self.field!r} can't be mapped: as a name of columns it is a pattern that stands for others. "
+                f"Expected letters, digits and underscores. Hint: Trait(…, field='plan').",
                 **where,
             )
 

@@ -248,6 +248,17 @@ def test_a_plan_of_others_than_visitors_gives_no_members(sandbox, client, journa
         assert shows_three_beats(caught)
 
 
+def test_who_leaves_one_audience_does_not_join_another_unseen(sandbox, client) -> None:
+    audience = foreign(sandbox, client, ["c"])
+    plan = ps.plan_audience(["a", "b"], client=client, audience_id=audience, remove=["c"])
+    with pytest.raises(ps.PlanError, match="adds some visitors and removes others") as caught:
+        ps.plan_audience(plan, client=client, name="y")
+    assert shows_three_beats(caught)
+    for action, ids in (("add", ["a", "b"]), ("remove", ["c"])):
+        chosen = plan.select(pl.col("action") == action)
+        assert ps.plan_audience(chosen, client=client, name="y").changes["id"].to_list() == ids
+
+
 def test_a_plan_is_the_same_after_saving_and_loading(client, tmp_path: Path) -> None:
     plan = ps.plan_audience(MANY, client=client, name=NAME)
     again = ps.load_plan(plan.save(tmp_path / "plan"))

@@ -503,6 +503,30 @@ def test_accounts_and_events_are_those_of_the_visitor() -> None:
     ]
 
 
+def test_the_account_of_an_event_is_told_as_the_dry_run_has_it() -> None:
+    mapping = ps.Mapping(
+        "event",
+        visitor_id="user",
+        account_id="org",
+        event="what",
+        at="time",
+        traits=["seats"],
+        route="browser",
+    )
+    table = pl.DataFrame(
+        {"user": ["u-1"] * 2, "org": ["acme", None], "what": "Left", "time": datetime(2026, 1, 1, tzinfo=UTC)}
+    ).with_columns(seats=5)
+    changes = ps.diff_values(ps.map_events(table, mapping), before=None, mapping=mapping)
+    events = ps.plan_changes(changes, mapping=mapping, target=SETTINGS.target)
+    calls = shown(ps.browser_page(a_plan(plan=["pro", "pro"]), "u-1", events=events))[1:]
+    assert calls == [["Left", {"seats": 5, "groupId": "acme"}], ["Left", {"seats": 5}]]
+    told = [
+        f"pendo.track({json.dumps(name)}, {json.dumps(given, separators=(',', ':'))})"
+        for name, given in calls
+    ]
+    assert ps.dry_run(events)["body"].to_list() == told
+
+
 def test_a_visitors_own_row_names_the_account() -> None:
     plan = a_plan(plan=["pro", "pro"], about=[{"account_id": "acme"}, {"account_id": None}])
     assert shown(ps.browser_page(plan, "u-1")) == [

@@ -6,7 +6,8 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -190,16 +191,45 @@ def test_the_account_id_has_its_property_for_itself() -> None:
     assert rules(table, a_mapping("track", traits=["groupId"])) == {}
 
 
+def a_plan_of_once(table: pl.DataFrame, client: ps.Client, **options: object) -> ps.Plan:
+    """A plan as it was made when none of its events was too old."""
+    mapping = a_mapping(**options)
+    changes = ps.diff_values(ps.map_events(table, mapping), before=None, mapping=mapping)
+    return ps.plan_changes(changes, mapping=mapping, target=client.target)
+
+
+OLD = NOW - timedelta(days=7, hours=1)
+
+
 def test_a_plan_whose_events_grew_too_old_is_refused(client, journal) -> None:
-    at = NOW - timedelta(days=6, hours=23)
-    mapping = a_mapping()
-    values = ps.map_events(EVENTS.with_columns(time=at - timedelta(hours=2)), mapping)
-    problems = ps.check_values(values, mapping=mapping, now=NOW - timedelta(hours=3))
-    assert problems.is_empty()
-    changes = ps.diff_values(values, before=None, mapping=mapping)
-    plan = ps.plan_changes(changes, mapping=mapping, target=client.target)
+    plan = a_plan_of_once(EVENTS.with_columns(time=OLD), client)
+    values = ps.map_events(EVENTS.with_columns(time=OLD), plan.mapping)
+    assert ps.check_values(values, mapping=plan.mapping, now=NOW - timedelta(hours=2)).is_empty()
     with pytest.raises(ps.PlanError, match="3 events of the plan are older than 7 days by now"):
         ps.push(plan, client=client, journal=journal)
+
+
+def test_an_old_event_that_is_skipped_holds_no_plan_back(client, journal) -> None:
+    table = EVENTS.with_columns(
+        time=pl.when(pl.col("user") == "u-0001").then(OLD).otherwise("time"),
+        i=pl.when(pl.col("user") == "u-0001").then(pl.lit('{"Pendo":false}')),
+    )
+    run = pushed(a_plan_of_once(table, client, integrations="i"), client, journal)
+    assert run.outcomes["status"].to_list() == ["accepted", "accepted", "skipped"]
+
+
+def test_events_that_grew_too_old_before_a_run_went_on_are_refused(sandbox, client, journal) -> None:
+    old = EVENTS["user"].is_in(["u-0002"])
+    plan = a_plan_of_once(EVENTS.with_columns(time=pl.when(old).then(OLD).otherwise("time")), client)
+    record = journal.record_run(plan)  # as one whose process died before it sent anything
+    record.close()
+    run = ps.resume_push(journal, record.run_id, client=client, show=False)
+    outcomes = run.wait()
+    assert outcomes["status"].to_list() == ["accepted", "refused", "accepted"]
+    assert "older than 7 days by now" in outcomes["reason"][1]
+    assert set(arrived(sandbox)) == {"u-0001", "u-0003"}
+    assert (run.progress.state, run.progress.n_known) == ("done", 3)
+    assert ps.plan_rejected(journal, record.run_id).changes["id"].to_list() == ["1"]
 
 
 # The way to Pendo
@@ -269,6 +299,13 @@ def test_own_message_ids_travel_and_others_are_the_plans(client) -> None:
     made = ps.plan_table(table, a_mapping("webhook"), client=client)
     picked = made.select(ps.about("event") == "Left")
     assert [json.loads(body)["messageId"] for body in ps.dry_run(picked)["body"]] == [f"{made.shape.nonce}-1"]
+
+
+def test_a_condition_that_can_not_be_computed_names_what_rows_are_about(client) -> None:
+    with pytest.raises(ps.PlanError) as caught:
+        ps.plan_table(EVENTS, a_mapping(traits=[]), client=client).select(ps.about("parent_account") == "x")
+    assert "Expected one over about('visitor_id'), about('account_id'), about('event'), about('at'), id," in str(caught.value)  # fmt: skip
+    assert "Hint: plan.select(ps.about('visitor_id').is_not_null())." in str(caught.value)
 
 
 def test_saved_plans_of_messages_come_back_the_same(client, tmp_path: Path) -> None:
@@ -422,3 +459,61 @@ def test_a_summary_of_messages_tells_what_they_are_about() -> None:
     assert repr(ps.build_summary(changes)).splitlines()[0] == "Changes: send 3 · 2 fields"
     ties = ps.map_traits(TIES, ps.Mapping("membership", visitor_id="user", account_id="org"))
     assert "account_id  text" in repr(ps.build_summary(ties))
+
+
+# Parent accounts
+
+
+def a_membership(parent: pl.Series, **options: object) -> ps.Mapping:
+    return ps.Mapping(
+        "membership", visitor_id="user", account_id="org", parent_account="parent", **options
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def parents(cells: list[object], **options: object) -> list[object]:
+    parent = pl.Series("parent", cells, dtype=options.pop("dtype", None))  # type: ignore[arg-type]
+    table = pl.DataFrame({"user": [f"u-{n}" for n in range(len(cells))], "org": "acme", "parent": parent})
+    about = ps.map_traits(table, a_membership(parent, **options))["about"].struct.field("parent_account")
+    return [None if text is None else json.loads(text) for text in about]
+
+
+def test_a_parents_traits_travel_as_traits_of_their_types_do() -> None:
+    cells = [
+        {"id": 7, "since": date(2026, 1, 2), "deep": {"at": datetime(2026, 1, 2, tzinfo=UTC)}, "l": ["a"], "^x.*$": 1,
+         "*": True, "": "blank", "none": None, "price": Decimal("1.50")},
+    ]  # fmt: skip
+    assert parents(cells) == [
+        {"id": "7", "since": "2026-01-02T00:00:00.000+00:00", "deep": {"at": "2026-01-02T00:00:00.000+00:00"},
+         "l": ["a"], "^x.*$": 1, "*": True, "": "blank", "price": 1.5},
+    ]  # fmt: skip
+
+
+def test_a_parents_naive_datetimes_are_read_in_the_mappings_zone() -> None:
+    cells: list[object] = [{"id": "p", "since": datetime(2026, 7, 1, 12)}]
+    assert parents(cells, time_zone="Europe/Berlin") == [
+        {"id": "p", "since": "2026-07-01T10:00:00.000+00:00"}
+    ]
+    with pytest.raises(ps.MappingError, match=r"The part 'parent\.since' is Datetime.*with a zone"):
+        parents(cells)
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), b"x", time(1), timedelta(1), [float("inf")], [date(2026, 1, 1)]]
+)
+def test_a_parents_trait_that_no_json_holds_is_refused_and_not_lost(value: object) -> None:
+    with pytest.raises(ps.MappingError, match=r"The part 'parent\.(deep\.)?x'"):
+        parents([{"id": "p", "x": value}])
+    with pytest.raises(ps.MappingError, match=r"The part 'parent\.deep\.x'"):
+        parents([{"id": "p", "deep": {"x": value}}])
+
+
+@pytest.mark.parametrize("id", [1.5, True, ["p"], {"a": 1}])
+def test_a_parents_id_is_text_or_a_whole_number(id: object) -> None:
+    with pytest.raises(ps.MappingError, match="parent account's id"):
+        parents([{"id": id}])
+
+
+def test_a_parent_without_an_id_is_none() -> None:
+    assert parents([{"id": "p", "x": 1}, {"id": " ", "x": 2}, {"id": None, "x": 3}, None]) == [
+        {"id": "p", "x": 1}, None, None, None,
+    ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 
 import polars as pl
 import pytest
@@ -48,7 +49,9 @@ def test_what_turns_pendo_off_is_skipped_and_the_rest_travels(sandbox, client, j
     assert outcomes["batch"][6:].null_count() == 4
     assert set(sandbox.writes("visitor")) == set(IDS[:6])
     assert run.progress.state == "done"
-    assert run.progress.counts["skipped"] == 4
+    watched = ps.attach_run(journal, run.id, show=False).progress
+    for progress in (run.progress, watched):
+        assert (progress.counts["skipped"], progress.n_known, progress.n_ids) == (4, 10, 10)
     held = sandbox.values("visitor", plan.shape.group)
     assert [held[id].get("plan") == "later" for id in IDS] == IS_SENT
     undo = ps.plan_undo(journal, run.id, client=client)
@@ -76,10 +79,57 @@ def test_one_object_may_stand_for_all_rows(
     assert outcomes["status"].to_list() == (["accepted"] * 10 if n_sent else ["skipped"] * 10)
 
 
+def test_gates_and_numbers_count_what_is_sent(client) -> None:
+    plan = ps.plan_table(
+        TABLE, a_mapping("metadata"), client=client, gates=ps.Gates(max_ids=6, max_changed_share=0.6)
+    )
+    assert (len(plan), plan.n_sent, plan.held_by) == (10, 6, [])
+    assert plan.summary.fields == {"plan": 6}
+    held = plan.lift(max_changed_share=0.5).held_by
+    assert held[0].startswith("The plan changes 6 of the 10 ids compared")
+    one = plan.select(ids=[IDS[9]])
+    assert "1 row turns Pendo off by its integrations: it is never sent" in repr(one)
+    assert one.lift(max_ids=0, max_changed_share=0).held_by == []
+
+
 def test_a_struct_of_the_table_is_the_same_as_text(client) -> None:
     table = TABLE.select("id", "plan", i=pl.struct(All=pl.lit(True), Pendo=pl.col("id") != IDS[0]))
     plan = ps.plan_table(table, a_mapping(), client=client)
     assert plan.changes.filter(action="skip")["id"].to_list() == IDS[:1]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"All": False, "Pendo": {"x": [1, {"a": 2}], "y": None}}, {"All": False, "Pendo": {"x": [1, {"a": 2}]}}),
+        (MappingProxyType({"Pendo": True}), {"Pendo": True}),
+        ({"Pendo": (1, 2)}, {"Pendo": [1, 2]}),
+        ({"Pendo": None}, {}),
+        ({}, {}),
+    ],
+)  # fmt: skip
+def test_an_object_is_kept_as_json_has_it_and_comes_back_from_files(
+    client, tmp_path, given: object, kept: object
+) -> None:
+    mapping = a_mapping(integrations=given)
+    assert mapping.integrations == kept
+    (tmp_path / "m.toml").write_text(mapping.to_toml())
+    assert ps.load_mapping(tmp_path / "m.toml") == mapping
+    plan = ps.plan_table(TABLE, mapping, client=client)
+    assert ps.load_plan(plan.save(tmp_path / "plan")).mapping == mapping
+
+
+@pytest.mark.parametrize("given", [{"x": object()}, {"x": float("nan")}, {"x": chr(0xD800)}])
+def test_what_no_json_can_hold_is_refused_where_it_is_declared(given: object) -> None:
+    with pytest.raises(ps.MappingError, match="can't be written as JSON"):
+        a_mapping(integrations=given)
+
+
+def test_an_object_is_the_mappings_own() -> None:
+    given = {"Pendo": {"x": 1}}
+    mapping = a_mapping(integrations=given)
+    given["Pendo"]["x"] = 2
+    assert mapping.integrations == {"Pendo": {"x": 1}}
 
 
 def test_what_is_no_object_is_a_problem() -> None:

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pendosync.errors import MappingError
-from pendosync.frames import DTYPES, FIELDS, RESERVED
+from pendosync.frames import DTYPES, FIELDS, RESERVED, is_pattern
 from pendosync.mapping import Mapping, load_mapping
 from pendosync.suggestions import fold_key, suggest_mapping
 from pendosync.traits import Trait
+from pendosync.values import map_traits
 
 PLAN = Trait("plan")
 
@@ -94,7 +95,9 @@ def test_trait_of_finds_the_parts_of_a_struct() -> None:
     assert not mapping.clears("address_city")
 
 
-NAMES = st.text(min_size=1, max_size=20).filter(lambda name: name not in RESERVED and "\x00" not in name)
+NAMES = st.text(min_size=1, max_size=20).filter(
+    lambda name: name not in RESERVED and "\x00" not in name and not is_pattern(name)
+)
 TRAITS = st.builds(
     Trait,
     column=NAMES,
@@ -258,3 +261,12 @@ def test_a_mapping_shows_each_trait_in_html_without_long_names() -> None:
     )
     assert long not in html
     assert long[:79] in html
+
+
+@pytest.mark.parametrize("name", ["*", "^row$", "^a.*$"])
+def test_a_field_whose_name_is_a_pattern_is_refused_and_a_column_is_not(name: str) -> None:
+    table = pl.DataFrame({"alpha": ["x"], name: ["y"]})
+    with pytest.raises(MappingError, match="a pattern that stands for others"):
+        Mapping("visitor", id="alpha", traits=[name])
+    mapping = Mapping("visitor", id="alpha", traits=[Trait(name, field="plan")])
+    assert map_traits(table, mapping)["plan"].to_list() == ["y"]

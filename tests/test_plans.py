@@ -289,7 +289,12 @@ def test_no_plan_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "error"),
-    [({"create": "all"}, MappingError), ({"send": "new"}, MappingError), ({"batch_size": 0}, PlanError)],
+    [
+        ({"create": "all"}, MappingError),
+        ({"send": "new"}, MappingError),
+        ({"batch_size": 0}, PlanError),
+        ({"batch_size": True}, PlanError),
+    ],
 )
 def test_options_are_checked(options: dict, error: type[Exception]) -> None:
     with pytest.raises(error, match="Hint:"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -238,3 +240,37 @@ def test_a_value_that_pendo_would_not_take_back_is_mended_in_an_undo(sandbox, cl
     held = sandbox.values("visitor", "custom")
     assert held["u-0011"]["plan"] == "7"
     assert held["u-0005"]["seats"] == 104  # its raw cell was taken out: it is left alone
+
+
+def test_events_that_were_refused_are_mended_and_checked_as_wholes(sandbox, client, journal) -> None:
+    at = datetime.now(UTC)
+    table = pl.DataFrame(
+        {"user": IDS[:4], "org": "acme", "what": "Left", "at": at, "note": "x", "more": "y" * 300}
+    )
+    mapping = ps.Mapping(
+        "event",
+        visitor_id="user",
+        account_id="org",
+        event="what",
+        at="at",
+        traits=["note", "more"],
+        route="webhook",
+    )
+    plan = ps.plan_table(table, mapping, client=client)
+    pushed(plan.select(ids=["0"]), client, journal)  # so that a refusal is no word on the key
+    sandbox.misbehave("status", path="/data/", status=400, times=3)
+    run = pushed(plan.select(but=["0"]), client, journal)
+    sandbox.behave()
+    assert statuses(run.outcomes) == {"failed": 3}
+    values = ps.plan_rejected(journal, run.id).values
+    assert ps.check_values(values, mapping=mapping).is_empty()
+    notes = pl.Series(["mended", "z" * 300, None])
+    again = ps.plan_rejected(journal, run.id, mended=values.drop("more").with_columns(note=notes))
+    assert again.problems.filter(severity="block_row").select("id", "rule").rows() == [
+        (values["id"][1], "large_properties")
+    ]
+    assert [json.loads(body)["properties"] for body in ps.dry_run(again)["body"]] == [
+        {"note": "mended", "more": "y" * 300, "groupId": "acme"},
+        {"more": "y" * 300, "groupId": "acme"},
+    ]
+    assert statuses(pushed(again, client, journal).outcomes) == {"accepted": 2}

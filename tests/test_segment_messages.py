@@ -755,3 +755,10 @@ def test_it_shows_counts_and_no_values() -> None:
 
 def test_nothing_left_out_shows_no_empty_table() -> None:
     assert "why" not in repr(load_segment_messages([identify()]))
+
+
+def test_a_property_whose_name_is_a_pattern_becomes_a_column_that_is_none() -> None:
+    messages = load_segment_messages([track(**{"*": 1, "^a.*$": 2, "alpha": 3})])
+    assert {"properties_*", "properties_^a.*$", "alpha"} <= set(messages.events.columns)
+    values = ps.map_traits(messages.events, messages.mapping("event"))
+    assert values.select("properties_*", "alpha").row(0) == (1, 3)

@@ -54,7 +54,7 @@ def browser_page(
         )
     rows = _meant_for_pendo(_row_of(plan, id)).rows(named=True)
     accounts = [_group_of(row) for row in _rows_about(groups, id)]
-    happened = [(_about(row, "event"), _told(row)) for row in _rows_about(events, id)]
+    happened = [(_about(row, "event"), _properties_of(row)) for row in _rows_about(events, id)]
     calls = _calls_of(rows[0], accounts, happened, settings or Settings()) if rows else []
     return build_page(calls, title=f"What the browser of {id} tells Pendo")
 
@@ -123,6 +123,12 @@ def _group_of(row: dict[str, Any]) -> Group:
     parent = _about(row, "parent_account")
     account = {**_told(row), "id": _about(row, "account_id") or row["id"]}
     return Group.of(account, json.loads(parent) if parent else None)
+
+
+def _properties_of(row: dict[str, Any]) -> dict[str, Any]:
+    """Return an event's properties, with the account's id among them where a message has it, too."""
+    account = _about(row, "account_id")
+    return {**_told(row), **({"groupId": account} if account else {})}
 
 
 def _about(row: dict[str, Any], part: str) -> Any:

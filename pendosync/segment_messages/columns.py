@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from pendosync.frames import DTYPES, RESERVED
+from pendosync.frames import DTYPES, RESERVED, is_pattern
 
 Path = tuple[str, ...]
 Leaf = str | bool | int | float | list[str] | None
@@ -129,7 +129,7 @@ class Columns:
 
 
 def name_columns(paths: Iterable[Path], *, heads: Collection[str], prefix: str) -> dict[Path, str]:
-    """Return a name for each path, none of them twice, none that of a head or one that frames keep.
+    """Return a name for each path, none of them twice, none that of a head, a pattern, or one that frames keep.
 
     Example:
         >>> name_columns([("user", "id"), ("a", "b"), ("a_b",)], heads=["user_id"], prefix="traits")
@@ -139,7 +139,8 @@ def name_columns(paths: Iterable[Path], *, heads: Collection[str], prefix: str) 
     taken = {*heads, *KEPT}
     for path in sorted(paths, key=lambda path: (len(path), path)):  # a trait of that very name comes first
         joined = "_".join(path)
-        name = start = f"{prefix}_{joined}" if joined in heads or joined in KEPT else joined
+        is_taken = joined in heads or joined in KEPT or is_pattern(joined)
+        name = start = f"{prefix}_{joined}" if is_taken else joined
         number = 2
         while name in taken:
             name, number = f"{start}_{number}", number + 1
