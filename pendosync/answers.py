@@ -32,9 +32,7 @@ def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) ->
         kind: for the reasons' words.
     """
     if route in ("webhook", "track"):
-        return _read_acceptance(
-            answer, "the webhook answers for no row; verify by reading back" if kind != "event" else _NO_WORD
-        )
+        return _read_acceptance(answer, _ACCEPTED.get(kind, _CAN_VERIFY))
     try:
         told = answer.json()
     except AnswerError as error:
@@ -42,7 +40,11 @@ def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) ->
     return _read_counts(told, ids, kind, answer)
 
 
-_NO_WORD: Final = "Pendo took the event, and does not say whether it processed it"
+_CAN_VERIFY: Final = "the webhook answers for no row; verify by reading back"
+_ACCEPTED: Final = {
+    "event": "Pendo took the event, and does not say whether it processed it",
+    "membership": "the webhook answers for no row",
+}
 
 
 def _read_acceptance(answer: Answer, reason: str) -> BatchResult:

@@ -15,6 +15,7 @@ _ISO: Final = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:[0-5]\d(\.\d+)?)?([+-]\d{2}:?\d
 _LONG_WHOLE: Final = r"^\s*[+-]?\d{16,}\s*$"
 _DAYS: Final = (-719_162, 2_932_896)
 _SECONDS: Final = (-62_135_596_800, 253_402_300_799)
+_NUMBERS: Final[tuple[FieldType, ...]] = ("integer", "float")
 _PER_SECOND: Final = {"ms": 1_000, "us": 1_000_000}
 
 
@@ -47,6 +48,13 @@ def natural_type(source: pl.Series) -> FieldType | None:
     if isinstance(dtype, pl.List | pl.Array):
         return "list"
     return {pl.Boolean: "boolean", pl.Date: "date", pl.Datetime: "date"}.get(dtype.base_type())  # type: ignore[return-value]
+
+
+def number_type(source: pl.Series) -> FieldType:
+    """Return `integer`, or `float` where more of the column's cells are numbers than whole ones."""
+    lost = {kind: cast_column(source, kind, None).is_null().sum().alias(kind) for kind in _NUMBERS}
+    n_lost = source.to_frame().select(lost.values()).row(0, named=True)
+    return "float" if n_lost["float"] < n_lost["integer"] else "integer"
 
 
 def is_text(dtype: pl.DataType) -> bool:

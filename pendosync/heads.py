@@ -11,11 +11,22 @@ from polars.selectors import by_name
 
 from pendosync.casts import cast_column, is_text
 from pendosync.errors import MappingError
-from pendosync.frames import ABOUT, as_words, json_cell, json_member, json_object, type_of
+from pendosync.frames import (
+    ABOUT,
+    as_words,
+    is_unicode,
+    json_cell,
+    json_member,
+    json_object,
+    type_of,
+)
 from pendosync.mapping import Mapping
 
 ANONYMOUS: Final = "_PENDO_T_"
 """How the ids of anonymous visitors begin. Source: Segment's public browser integration, read 2026-11-26."""
+
+NO_PARENT: Final = "{}"
+"""What stands for a parent account that is an object without an id."""
 
 _BETWEEN: Final = " in "
 _PART: Final = "part"
@@ -120,10 +131,30 @@ def _as_object(read: pl.DataFrame, column: str, name: str, zone: str | None) -> 
     if isinstance(read.schema[column], pl.Struct):
         return pl.lit(_objects_in(_with_id(read[column]) if name == "parent_account" else read[column], zone))
     text = _as_id(read, column, name)
-    if name == "integrations":
-        return text
-    is_object = text.str.json_path_match("$.id").is_not_null()
-    return pl.when(is_object).then(text).when(text.is_not_null()).then(json_object([json_member(text, "id")]))
+    return text if name == "integrations" else pl.lit(_parents(read.select(text.alias("id"))["id"]))
+
+
+def _parents(ids: pl.Series) -> pl.Series:
+    """Return each parent as a JSON object with its id: of a text that holds JSON the parts that it names."""
+    objects = ids.filter(ids.str.strip_chars_start().str.starts_with("{")).unique()
+    named = {text: _parent(text) for text in objects}
+    plain = pl.when(pl.col("id").is_not_null()).then(json_object([json_member(pl.col("id"), "id")]))
+    whole = (
+        pl.col("id").replace_strict(named, default=None, return_dtype=pl.String) if named else pl.lit(None)
+    )
+    return ids.to_frame().select(pl.coalesce(whole, plain).alias("id"))["id"]
+
+
+def _parent(text: str) -> str:
+    """Return a JSON object with its id as text, or `NO_PARENT` where it is none, or has none."""
+    try:
+        told = json.loads(text)
+        id_ = told.get("id")
+        named = str(id_) if isinstance(id_, str | int) and not isinstance(id_, bool) else ""
+        whole = json.dumps({**told, "id": named}, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (ValueError, RecursionError):
+        return NO_PARENT
+    return whole if named.strip() and is_unicode(whole) else NO_PARENT
 
 
 def _with_id(parents: pl.Series) -> pl.Series:

@@ -7,6 +7,7 @@ from typing import Final
 
 import polars as pl
 
+from pendosync.frames import HELD_KINDS
 from pendosync.heads import ANONYMOUS
 from pendosync.mapping import Mapping
 from pendosync.rules import RULES, no_problems, row_problems
@@ -18,11 +19,15 @@ def each_id_problem(values: pl.DataFrame, mapping: Mapping) -> Iterator[pl.DataF
     """Yield PROBLEMS of the ids of *values*."""
     ids = values.select("row", "id")
     blank = pl.col("id").is_null() | (pl.col("id").str.strip_chars() == "")
-    yield row_problems(ids.filter(blank), "the row has no id", rule="missing_id", severity="block_row")
+    if (
+        mapping.id or mapping.kind != "membership"
+    ):  # else it is made of two ids, and what lacks is told of them
+        yield row_problems(ids.filter(blank), "the row has no id", rule="missing_id", severity="block_row")
     named = ids.filter(~blank)
     yield _duplicates(named)
-    if not mapping.is_message:
-        yield _similar(named)
+    if mapping.kind not in HELD_KINDS:  # a message's own id: Pendo's limits are of visitors' and accounts'
+        return
+    yield _similar(named)
     long = named.with_columns(n=pl.col("id").str.len_bytes()).filter(pl.col("n") > MOST_ID_BYTES)
     told = pl.format(f"the id has {{}} bytes; Pendo keeps {MOST_ID_BYTES} of a visitor id", "n")
     yield row_problems(

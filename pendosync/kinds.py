@@ -98,7 +98,7 @@ def ensure_columns(kind: Kind, route: Route, given: AbstractMapping[str, Any]) -
 def plain_object(integrations: object) -> str | dict[str, Any] | None:
     """Return *integrations* as a mapping keeps them: the name of a column, or an object of its own, as JSON has it.
 
-    What is null in it, or in its parts, is left out; an object that says nothing is None.
+    What is null in it, or in its parts, is left out.
 
     Raises:
         MappingError: it is neither, or can't be written as JSON.
@@ -122,7 +122,7 @@ def plain_object(integrations: object) -> str | dict[str, Any] | None:
             f"integrations can't be written as JSON ({first_line(error)}). Expected names with True, False or an object each. "
             f"Hint: integrations={{'Pendo': True}}."
         ) from None
-    return plain or None
+    return plain
 
 
 def _without_nulls(value: Any) -> Any:

@@ -221,7 +221,7 @@ class Mapping:
             "route": self.route,
             **({"group": self.group} if self.group else {}),
             **({"time_zone": self.time_zone} if self.time_zone else {}),
-            **{name: getattr(self, name) for name in COLUMNS if getattr(self, name)},
+            **{name: getattr(self, name) for name in COLUMNS if getattr(self, name) not in (None, "")},
             "traits": [trait.to_dict() for trait in self.each_trait],
         }
 
@@ -302,11 +302,11 @@ class Mapping:
         facts += [
             (name.replace("_", " "), shown(_as_text(getattr(self, name))))
             for name in COLUMNS
-            if getattr(self, name)
+            if getattr(self, name) not in (None, "")
         ]
         grid = Grid(_COLUMNS, [_cells(trait) for trait in self.each_trait])
         left = (f"No field matches, so left out: {some(self.left_out)}",) if self.left_out else ()
-        return report_html(Report(title, facts, (grid,), left))
+        return report_html(Report(title, facts, (grid,) if grid.rows else (), left))
 
 
 def load_mapping(path: str | Path, /) -> Mapping:

@@ -8,7 +8,8 @@ from typing import Final
 
 import polars as pl
 
-from pendosync.frames import about_parts, field_names, json_cell, json_object, type_of
+from pendosync.frames import about_parts, field_names, json_cell, json_member, json_object, type_of
+from pendosync.heads import NO_PARENT
 from pendosync.id_checks import MOST_ID_BYTES, anonymous_problems
 from pendosync.mapping import Mapping
 from pendosync.rules import RULES, row_problems
@@ -17,6 +18,12 @@ OLDEST: Final = timedelta(days=7)
 MOST_PROPERTY_BYTES: Final = 512
 MOST_NAME: Final = 32
 """Limits of track events. Source: Pendo's help pages on track events, read 2026-11-23."""
+
+MOST_MESSAGE_BYTES: Final = 32 * 1024
+"""Source: Segment's public docs of its HTTP API ("Max request size"), read 2026-11-26."""
+
+_ENVELOPE: Final = 512
+"""Bytes that hold what every message says besides: type, message id, time, library, and the names of its parts."""
 
 _AHEAD: Final = timedelta(minutes=5)
 """Clocks differ by so much."""
@@ -53,6 +60,10 @@ def each_message_problem(values: pl.DataFrame, mapping: Mapping, now: datetime) 
     told = values.select("row", "id", *(pl.col("about").struct.field(name) for name in parts))
     if "integrations" in parts:
         yield _wrong_integrations(told, mapping)
+    if "parent_account" in parts and (severity := RULES["wrong_parent"].on(mapping.route)) is not None:
+        reason = "the parent account is an object without an id, or none that can be read"
+        nameless = told.filter(parent_account=NO_PARENT)
+        yield row_problems(nameless, reason, rule="wrong_parent", severity=severity)
     for name in ("visitor_id", "account_id", "event", "at"):
         rule, reason = _MISSING[name]
         severity = RULES[rule].on(mapping.route)
@@ -65,6 +76,8 @@ def each_message_problem(values: pl.DataFrame, mapping: Mapping, now: datetime) 
     if mapping.kind == "event":
         yield from _times(told, mapping, now)
         yield _large(values, mapping)
+    if RULES["large_message"].on(mapping.route) is not None:
+        yield _large_messages(values)
 
 
 def _wrong_integrations(told: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
@@ -96,11 +109,7 @@ def _times(told: pl.DataFrame, mapping: Mapping, now: datetime) -> Iterator[pl.D
 
 def _large(values: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     """Return the rows whose properties are too long as JSON, the account's id included where it is among them."""
-    typed = [name for name in field_names(values) if type_of(values.schema[name])]
-    members = [
-        pl.when(pl.col(name).is_not_null()).then(json_cell(pl.col(name), name, values.schema[name]))
-        for name in typed
-    ]
+    members = _members(values)
     if mapping.route != "track" and mapping.account_id:
         account = pl.col("about").struct.field("account_id")
         members.append(pl.when(account.is_not_null()).then(json_cell(account, "groupId", pl.String())))
@@ -111,3 +120,34 @@ def _large(values: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     return row_problems(
         sized.filter(pl.col("n") > MOST_PROPERTY_BYTES), reason, rule="large_properties", severity="block_row"
     )
+
+
+def _members(values: pl.DataFrame) -> list[pl.Expr]:
+    """Return each field that has a type of Pendo's as a member of a JSON object, null where it has no value."""
+    return [
+        pl.when(pl.col(name).is_not_null()).then(json_cell(pl.col(name), name, dtype))
+        for name, dtype in values.select(field_names(values)).schema.items()
+        if type_of(dtype)
+    ]
+
+
+def _large_messages(values: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that make a message which Segment would not take; only long texts can, so the others aren't written."""
+    parts = {name: pl.col("about").struct.field(name) for name in about_parts(values) if name != "at"}
+    texts = [
+        pl.col("id"),
+        *parts.values(),
+        *(pl.col(name) for name in field_names(values) if values.schema[name] == pl.String),
+    ]
+    n_escaped = (
+        pl.sum_horizontal([text.str.len_bytes() for text in texts]) * 6
+    )  # a character is \u0000 at worst
+    n_others = _ENVELOPE + sum(len(name.encode()) + 32 for name in field_names(values))
+    long = values.filter(n_escaped + n_others > MOST_MESSAGE_BYTES).rechunk()
+    written = [json_member(pl.col("id"), "id"), *(json_member(part, name) for name, part in parts.items())]
+    sizes = [text.str.len_bytes() for text in (json_object(_members(values)), *written)]
+    sized = long.select("row", "id", n=pl.sum_horizontal(sizes) + _ENVELOPE).filter(
+        pl.col("n") > MOST_MESSAGE_BYTES
+    )
+    reason = pl.format("the message would have about {} bytes; Segment takes 32,768", "n")
+    return row_problems(sized, reason, rule="large_message", severity="block_row")

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from pendosync.errors import counted
-from pendosync.frames import about_of, about_parts
+from pendosync.frames import about_of, about_parts, change_fields
 from pendosync.shapes import Audience, Shape
 
 
@@ -18,8 +17,11 @@ def notes_of(shape: Shape, changes: pl.DataFrame) -> Iterator[str]:
     """
     n_skipped = int((changes["action"] == "skip").sum())
     if n_skipped:
-        rows = f"{counted(n_skipped, 'row')} {'turns' if n_skipped == 1 else 'turn'}"
-        yield f"{rows} Pendo off by integrations: never sent, each ends as 'skipped'."
+        yield (
+            "1 row turns Pendo off by its integrations: it is never sent, and ends as 'skipped'."
+            if n_skipped == 1
+            else f"{n_skipped:,} rows turn Pendo off by their integrations: they are never sent, and end as 'skipped'."
+        )
     if shape.route == "browser":
         yield "Shown, never pushed: this is what a visitor's browser would do; browser_page(plan, id) shows it."
         return
@@ -37,7 +39,7 @@ def notes_of(shape: Shape, changes: pl.DataFrame) -> Iterator[str]:
             f"An event that got no answer is not sent again by itself, as it might count twice, and none can be taken back."
         )
     elif shape.route == "webhook":
-        lands = f", and values land in group {shape.group}" if shape.group else ""
+        lands = f", and values land in group {shape.group}" if shape.group and change_fields(changes) else ""
         yield f"The webhook answers for no row: outcomes are 'accepted'{lands}."
     if shape.kind == "visitor" and _names("account_id", changes):
         yield (

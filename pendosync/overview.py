@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import polars as pl
 
 from pendosync.errors import counted
+from pendosync.frames import about_parts
 from pendosync.reports import (
     CELL,
     CODE,
@@ -31,8 +32,8 @@ _MOST_COLUMNS: Final = 6
 _MOST_PAIRS: Final = 12
 _HELD: Final = Signed("✕ held back")
 _BY_RULE: Final = (Signed("✕ blocked"), Signed("△ warnings"))
-_DEEDS: Final = {"create": "new", "remove": "remove", "delete": "delete"}
-"""What stands beside an id that is neither changed nor added."""
+_DEEDS: Final = {"create": "new", "skip": "skip", "remove": "remove", "delete": "delete"}
+"""What stands beside an id that is neither changed, added nor sent."""
 
 _TINTS: Final = {
     "new": "background:rgba(40,160,80,.18)",
@@ -45,13 +46,15 @@ _TINTS: Final = {
 class Summary:
     """A plan in numbers. `expected_s` and `recheck_s` are in seconds, None where the pace has no limit.
 
-    `n_recheck` ids are read again before anything is sent.
+    `n_recheck` ids are read again before anything is sent. `fields` counts the cells that travel. `is_held` says
+    whether the ids were compared with what Pendo holds; else each is a message.
     """
 
     kind: str
     group: str
     route: str
     target: str
+    is_held: bool
     n_ids: int
     actions: AbstractMapping[str, int]
     fields: AbstractMapping[str, int]
@@ -100,8 +103,8 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.n_recheck:
         yield "first", _recheck(summary)
     yield "requests", _requests(summary)
-    if summary.route != "audience":
-        yield "changes", _pairs(summary.fields) or "none"
+    if summary.is_held or summary.fields:
+        yield "changes" if summary.is_held else "fields", _pairs(summary.fields) or "none"
     for name, counts in zip(_BY_RULE, (summary.blocked, summary.warned), strict=True):
         if counts:
             yield name, _pairs(counts)
@@ -147,26 +150,37 @@ def _changes_html(summary: Summary, rows: pl.DataFrame, fields: Sequence[str]) -
         return ""
     busiest = sorted(fields, key=lambda name: -summary.fields.get(name, 0))[:_MOST_COLUMNS]
     names = [name for name in fields if name in busiest]
-    heads = "".join(f"<th scope='col' style='{CELL}'>{value_html(name)}</th>" for name in ["id", *names])
+    parts = [name for name in about_parts(rows) if name != "integrations"]  # of those, a mark says enough
+    heads = "".join(
+        f"<th scope='col' style='{CELL}'>{value_html(name)}</th>" for name in ["id", *parts, *names]
+    )
     hidden = [counted(len(fields) - len(names), "more field")] if len(fields) > len(names) else []
     below = [counted(summary.n_ids - rows.height, "more id")] if summary.n_ids > rows.height else []
     foot = muted_html(f"and {' and '.join(below + hidden)}") if below or hidden else ""
-    return table_html(heads, (_row_html(row, names) for row in rows.iter_rows(named=True))) + foot
+    return table_html(heads, (_row_html(row, parts, names) for row in rows.iter_rows(named=True))) + foot
 
 
-def _row_html(row: AbstractMapping[str, Any], names: Sequence[str]) -> str:
+def _row_html(row: AbstractMapping[str, Any], parts: Sequence[str], names: Sequence[str]) -> str:
     deed = _DEEDS.get(row["action"])
     tag = f" <span style='font-size:11px'>{deed}</span>" if deed else ""
+    about = "".join(f"<td style='{CELL}'>{_value_html(row['about'][name])}</td>" for name in parts)
     raw, raw_after = (json.loads(row[name] or "{}") for name in ("before_raw", "after_raw"))
     cells = "".join(
         _cell_html(
             row["before"][name] if name not in raw else _Raw(raw[name]),
             row["after"][name] if name not in raw_after else _Raw(raw_after[name]),
-            is_changed=row["changed"][name],
+            move=_move(row, name),
         )
         for name in names
     )
-    return f"{ROW}<td style='{CELL}'>{CODE}{value_html(row['id'])}</code>{tag}</td>{cells}</tr>"
+    return f"{ROW}<td style='{CELL}'>{CODE}{value_html(row['id'])}</code>{tag}</td>{about}{cells}</tr>"
+
+
+def _move(row: AbstractMapping[str, Any], name: str) -> Literal["moves", "stays", "is told"]:
+    """Return what becomes of a cell: a message's is told, as nothing stands there before; a skipped row's stays."""
+    if row["action"] not in ("update", "create", "skip"):
+        return "is told"
+    return "moves" if row["changed"][name] and row["action"] != "skip" else "stays"
 
 
 class _Raw(str):
@@ -175,9 +189,10 @@ class _Raw(str):
     __slots__ = ()
 
 
-def _cell_html(before: Any, after: Any, *, is_changed: bool) -> str:
-    if not is_changed:
-        return f"<td style='{CELL};{MUTED}'>{_value_html(after)}</td>"
+def _cell_html(before: Any, after: Any, *, move: Literal["moves", "stays", "is told"]) -> str:
+    if move != "moves":
+        tone = f";{MUTED}" if move == "stays" else ""
+        return f"<td style='{CELL}{tone}'>{_value_html(after)}</td>"
     kind = "new" if before is None else "cleared" if after is None else "changed"
     new = f"<span style='{MUTED};font-size:11px'>new</span>"
     old = new if before is None else f"<s style='{MUTED}'>{_value_html(before)}</s>"

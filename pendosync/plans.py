@@ -166,6 +166,7 @@ class Plan:
             group=self.shape.group,
             route=self.shape.route,
             target=str(self.target),
+            is_held=self.shape.is_held,
             n_ids=len(self),
             actions=_counts(self.changes["action"]),
             fields={name: int(n or 0) for name, n in changed.items()},
@@ -302,7 +303,7 @@ class Plan:
         if self.shape.canary:
             ends = [step.n_rows for step in steps_of(self.n_sent, self.shape)]
             yield f"Travels in steps of {', '.join(f'{n:,}' for n in ends)} ids, each read back before the next."
-        if self.shape.create == "unknown_ids":
+        if self.shape.create == "unknown_ids" and self.shape.is_held:
             yield "Ids that Pendo does not know are created; Pendo advises against it in nearly all cases."
         if self.shape.group == "agent" and self.shape.route == "metadata":
             yield "Agent fields are set again by the browser agent at the visitor's next page load."

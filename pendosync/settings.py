@@ -45,7 +45,8 @@ class Settings:
             of a subscription that has one of its own (Segment's "CNAME content host"). Region `au` has no known CDN.
         user_traits_on_load: a browser's `initialize` carries the visitor's traits; else an `identify` after it.
         group_on_load: a browser's `initialize` carries the account and its traits; else an `identify` after it.
-        account_trait: the visitor's trait that holds the account's id, where a browser is given no account.
+        account_trait: the trait that holds the account's id in a browser: of the account, in place of its own id; of the
+            visitor, where there is no account.
 
     Raises:
         SettingsError: an unknown region or access, an empty secret, or a URL that isn't HTTPS and isn't on loopback.
@@ -269,4 +270,4 @@ def _ensured_flag(name: str, value: bool) -> bool:
 def _ensured_trait(name: str | None) -> str | None:
     if name is None or (isinstance(name, str) and name.strip()):
         return name
-    raise SettingsError.bad_value("account_trait", name, "the name of a visitor's trait, or None")
+    raise SettingsError.bad_value("account_trait", name, "the name of a trait, or None")

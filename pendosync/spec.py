@@ -33,7 +33,10 @@ SPEC_TRAITS: Final[AbstractMapping[str, AbstractMapping[str, FieldType | None]]]
         ),
     }
 )
-"""Kind → reserved trait → its type; None is an object, whose parts travel as traits of their own: `address_city`."""
+"""Kind → reserved trait → its type; None is an object, whose parts travel as traits of their own: `address_city`.
+
+The spec has an age as a number: `integer` is `float` here where a table's ages have fractions.
+"""
 
 
 def spec_type(field: str, mapping: Mapping) -> FieldType | None:

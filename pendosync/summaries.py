@@ -17,9 +17,9 @@ from pendosync.frames import (
     OUTCOMES,
     PROBLEMS,
     REQUESTS,
-    RESERVED,
     STATUSES,
     VALUES,
+    about_parts,
     as_words,
     change_fields,
     field_names,
@@ -48,6 +48,7 @@ _COLUMN_HEADS: Final[Heads] = (
 _FIELD_HEADS: Final[Heads] = (
     ("field", "name"), ("type", "muted"), ("called", "words"), ("group", ""), ("mark", ""),
 )  # fmt: skip
+_ABOUT_HEADS: Final[Heads] = (("about", "name"), *_COLUMN_HEADS[1:])
 _VALUE_HEADS: Final[Heads] = (
     ("field", "name"), ("type", "muted"), ("filled", "number"), ("raw", "number"), ("values", "name"),
     ("samples", "words"),
@@ -121,7 +122,7 @@ def problem_grids(problems: pl.DataFrame, /) -> tuple[Grid, ...]:
         )
         for line in by_rule.head(_MOST_ROWS).iter_rows(named=True)
     ]
-    return (Grid(_PROBLEM_HEADS, rows, more(by_rule.height, _MOST_ROWS, "rule")),) if rows else ()
+    return _grids(_PROBLEM_HEADS, rows, more(by_rule.height, _MOST_ROWS, "rule"))
 
 
 def _is_brick(frame: pl.DataFrame, brick: pl.Schema, also: Iterable[str]) -> bool:
@@ -190,11 +191,24 @@ def _group(line: AbstractMapping[str, Any]) -> str:
 
 def _values(values: pl.DataFrame) -> Report:
     names = field_names(values)
-    _, columns = measure_columns(values.drop(RESERVED))
+    _, columns = measure_columns(pl.DataFrame([values.get_column(name) for name in names]))
     n_raw = _count_raw(values["raw"], names[:_MOST_ROWS])
     rows = [_value_row(one, values, n) for one, n in zip(columns[:_MOST_ROWS], n_raw, strict=True)]
     title = f"Values: {counted(values.height, 'id')} × {counted(len(names), 'field')}"
-    return Report(title, grids=_grids(_VALUE_HEADS, rows, more(len(columns), _MOST_ROWS, "field")))
+    grids = _grids(_VALUE_HEADS, rows, more(len(columns), _MOST_ROWS, "field"))
+    return Report(title, grids=(*_about_grids(values), *grids))
+
+
+def _about_grids(frame: pl.DataFrame) -> tuple[Grid, ...]:
+    """Return a table of whom and what the rows are about, besides their id; none where they say no more."""
+    if not about_parts(frame):
+        return ()
+    _, columns = measure_columns(frame.get_column("about").struct.unnest())
+    rows = [
+        (shown(one.name), as_words(one.dtype), percent(one.n_filled, frame.height), one.told, one.samples)
+        for one in columns
+    ]
+    return _grids(_ABOUT_HEADS, rows)
 
 
 def _count_raw(raw: pl.Series, names: Sequence[str]) -> list[int]:
@@ -268,15 +282,17 @@ def _changes(changes: pl.DataFrame) -> Report:
     actions = changes.group_by("action", maintain_order=True).len().iter_rows()
     told = [f"{shown(action)} {n:,}" for action, n in actions] or ["none"]
     title = f"Changes: {', '.join(told)} · {counted(len(names), 'field')}"
+    about = _about_grids(changes)
     if not names:
-        return Report(title)
+        return Report(title, grids=about)
     counts = _cells(changes, names).select(expr for at in range(len(names)) for expr in _counts(at))
     types = dict(changes.schema["after"])  # type: ignore[call-overload]
     rows = [
         _change_row(name, types[name], counts, at, changes.height)
         for at, name in enumerate(names[:_MOST_ROWS])
     ]
-    return Report(title, grids=_grids(_CHANGE_HEADS, rows, more(len(names), _MOST_ROWS, "field")))
+    grids = _grids(_CHANGE_HEADS, rows, more(len(names), _MOST_ROWS, "field"))
+    return Report(title, grids=(*about, *grids))
 
 
 def _cells(changes: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:

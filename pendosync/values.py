@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from pendosync.casts import cast_column, date_from_text, raw_text
+from pendosync.casts import cast_column, date_from_text, number_type, raw_text
 from pendosync.errors import ColumnNotFoundError, FrameError, MappingError, counted, first_line
 from pendosync.frames import DTYPES, VALUES, FieldType, as_words, field_names, raw_of
 from pendosync.heads import about_of, ids_of
@@ -103,7 +103,7 @@ def map_fields(read: pl.DataFrame, mapping: Mapping, /) -> pl.DataFrame:
     sources = _flatten(_sources(read, mapping), mapping)
     casts = {}
     for name in _traits_in(sources):
-        casts[name] = cast_column(sources[name], _type_of(name, mapping), mapping.time_zone)
+        casts[name] = cast_column(sources[name], _type_of(sources[name], mapping), mapping.time_zone)
     mapped = sources.select(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
         pl.col(ID).alias("id"),
@@ -113,10 +113,13 @@ def map_fields(read: pl.DataFrame, mapping: Mapping, /) -> pl.DataFrame:
     return mapped.select("row", "id", raw.alias("raw"), *casts)
 
 
-def _type_of(name: str, mapping: Mapping) -> FieldType | None:
+def _type_of(source: pl.Series, mapping: Mapping) -> FieldType | None:
     """Return the type that a trait asks for; where it asks for none, that of Segment's spec."""
-    trait = mapping.trait_of(name)
-    return trait.type if trait and trait.type else spec_type(name, mapping)
+    trait = mapping.trait_of(source.name)
+    if trait and trait.type:
+        return trait.type
+    told = spec_type(source.name, mapping)
+    return number_type(source) if told == "integer" else told
 
 
 def check_mapping(

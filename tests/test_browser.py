@@ -184,6 +184,10 @@ def test_a_trait_of_the_visitor_names_the_account(value: Any, id_: str) -> None:
         "an account that is given wins"
     )
     assert told(settings, {"id": "u-1"}) == [("initialize", {"visitor": {"id": "u-1"}})]
+    account = {"id": "group-1", "company": value}
+    assert told(settings, visitor, account)[0][1]["account"] == {"id": id_, "company": value}
+    late = told(settings, {"id": "u-1"}, groups=[account])[1][1]
+    assert late["account"] == {"id": id_, "company": value}, "the account's own trait wins over its id"
     with pytest.raises(ps.MappingError, match="id of the account is True"):
         told(settings, {"id": "u-1", "company": True})
 

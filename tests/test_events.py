@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -431,11 +432,11 @@ TIES = pl.DataFrame({"user": ["u-0001", "u-0002", None], "org": ["acme", "zeta",
 def test_memberships_tie_visitors_to_accounts(sandbox, client, journal) -> None:
     mapping = ps.Mapping("membership", visitor_id="user", account_id="org", parent_account="parent")
     plan = ps.plan_table(TIES, mapping, client=client)
-    assert plan.problems.select("rule", "row").rows() == [("missing_id", 2), ("missing_visitor", 2)]
+    assert plan.problems.select("rule", "row").rows() == [("missing_visitor", 2)]
     run = pushed(plan, client, journal)
-    assert run.outcomes.select("id", "status").rows() == [
-        ("u-0001 in acme", "accepted"),
-        ("u-0002 in zeta", "accepted"),
+    assert run.outcomes.select("id", "status", "reason").rows() == [
+        ("u-0001 in acme", "accepted", "the webhook answers for no row"),
+        ("u-0002 in zeta", "accepted", "the webhook answers for no row"),
     ]
     held = sandbox.values("visitor", "auto")
     assert [held[id]["accountid"] for id in ("u-0001", "u-0002")] == ["acme", "zeta"]
@@ -450,6 +451,51 @@ def test_visitors_that_name_accounts_say_that_group_calls_are_missing(client) ->
         assert "kind 'membership'" in repr(ps.plan_table(users, named, client=client))
         plain = replace(named, account_id="")
         assert "membership" not in repr(ps.plan_table(users, plain, client=client))
+
+
+# As it is looked at
+
+
+def test_a_plan_of_events_shows_whom_what_and_when(client) -> None:
+    table = EVENTS.with_columns(off=pl.Series([None, None, '{"Pendo": false}']))
+    plan = ps.plan_table(table, a_mapping("webhook", integrations="off"), client=client)
+    assert plan.summary.fields == {"plan": 1, "seats": 2}  # of what travels
+    told = repr(plan)
+    assert "  fields   plan 1 · seats 2" in told
+    assert "1 row turns Pendo off by its integrations: it is never sent" in told
+    page = plan._repr_html_()
+    heads = re.findall(r"<th scope='col' style='[^']*'>(\w+)</th>", page)
+    assert heads == ["id", "visitor_id", "account_id", "event", "at", "plan", "seats"]
+    assert "Signed Up" in page
+    assert f"{NOW:%Y-%m-%d %H:%M}" in page
+    assert ">skip</span>" in page
+    assert ">new</span>" not in page  # there is nothing before a message
+
+
+def test_a_plan_of_memberships_has_no_line_of_fields_and_creates_nobody(client) -> None:
+    mapping = ps.Mapping("membership", visitor_id="user", account_id="org")
+    plan = ps.plan_table(TIES, mapping, client=client, create="unknown_ids")
+    told = repr(plan)
+    assert "changes" not in told
+    assert "fields" not in told
+    assert "are created" not in told
+    assert "land in group" not in told
+    assert "missing_visitor 1" in told
+    assert "scope='col'" not in mapping._repr_html_()
+
+
+def test_a_summary_of_messages_tells_what_they_are_about() -> None:
+    values = ps.map_events(EVENTS, a_mapping())
+    told = repr(ps.build_summary(values)).splitlines()
+    assert told[0] == "Values: 3 ids × 2 fields"
+    assert [line.split()[0] for line in told[1:]] == [
+        "about", "visitor_id", "account_id", "event", "at", "field", "plan", "seats",
+    ]  # fmt: skip
+    assert told[4].split() == ["event", "text", "100%", "2", "distinct", "Signed", "Up", "·", "Left"]
+    changes = ps.diff_values(values, before=None, mapping=a_mapping())
+    assert repr(ps.build_summary(changes)).splitlines()[0] == "Changes: send 3 · 2 fields"
+    ties = ps.map_traits(TIES, ps.Mapping("membership", visitor_id="user", account_id="org"))
+    assert "account_id  text" in repr(ps.build_summary(ties))
 
 
 # Parent accounts

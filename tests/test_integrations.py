@@ -88,7 +88,7 @@ def test_gates_and_numbers_count_what_is_sent(client) -> None:
     held = plan.lift(max_changed_share=0.5).held_by
     assert held[0].startswith("The plan changes 6 of the 10 ids compared")
     one = plan.select(ids=[IDS[9]])
-    assert "1 row turns Pendo off by integrations: never sent" in repr(one)
+    assert "1 row turns Pendo off by its integrations: it is never sent" in repr(one)
     assert one.lift(max_ids=0, max_changed_share=0).held_by == []
 
 
@@ -104,8 +104,8 @@ def test_a_struct_of_the_table_is_the_same_as_text(client) -> None:
         ({"All": False, "Pendo": {"x": [1, {"a": 2}], "y": None}}, {"All": False, "Pendo": {"x": [1, {"a": 2}]}}),
         (MappingProxyType({"Pendo": True}), {"Pendo": True}),
         ({"Pendo": (1, 2)}, {"Pendo": [1, 2]}),
-        ({"Pendo": None}, None),
-        ({}, None),
+        ({"Pendo": None}, {}),
+        ({}, {}),
     ],
 )  # fmt: skip
 def test_an_object_is_kept_as_json_has_it_and_comes_back_from_files(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping as AbstractMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from pendosync.browser.traits import told_id, told_traits
@@ -44,6 +44,12 @@ class Group:
         lifted = traits.pop("parentAccount", None) if isinstance(traits, dict) else None
         parent = lifted if parent is None else parent
         return cls(_told(traits, "account"), None if parent is None else _told(parent, "parent account"))
+
+    def named_by(self, trait: str | None) -> Group:
+        """Return it with the value of that *trait*, where it has one, as its id."""
+        if trait not in self.account:
+            return self
+        return replace(self, account={**self.account, "id": _id_in(self.account[trait])})
 
     @property
     def options(self) -> dict[str, Any]:
@@ -87,7 +93,7 @@ def browser_calls(
         calls.append(_identify({**told_traits(traits, "visitor"), "id": person["id"]}, known))
     for one in groups:
         later = one if isinstance(one, Group) else Group.of(one)
-        calls.append(_group_call(person["id"], later))
+        calls.append(_group_call(person["id"], later.named_by(settings.account_trait)))
     calls.extend(_track(name, properties) for name, properties in events)
     return calls
 
@@ -133,18 +139,23 @@ def _visitor(visitor: Traits, anonymous_id: str | None) -> dict[str, Any]:
 def _group_of(
     settings: Settings, person: dict[str, Any], account: Traits | str | None, parent: Traits | str | None
 ) -> Group | None:
-    """Return the account that was given, or the one that the visitor's own trait names."""
-    if account is None and settings.account_trait in person:
-        value = person[settings.account_trait]
-        account = told_id(str(value) if type(value) is int else value, "account")
+    """Return the account that was given, or the one that the visitor's own trait names; a trait of its own wins as id."""
+    trait = settings.account_trait
+    if account is None and trait in person:
+        account = _id_in(person[trait])
     if account is not None:
-        return Group.of({"id": account} if isinstance(account, str) else account, parent)
+        return Group.of({"id": account} if isinstance(account, str) else account, parent).named_by(trait)
     if parent is not None:
         raise MappingError(
             "A parent account is given, and no account. Expected the account that it is the parent of. "
             "Hint: browser_snippet(settings, visitor, {'id': '…'}, parent_account=…)."
         )
     return None
+
+
+def _id_in(value: Any) -> str:
+    """Return the account's id that a trait holds."""
+    return told_id(str(value) if type(value) is int else value, "account")
 
 
 def _told(traits: Traits | str, what: str) -> dict[str, Any]:

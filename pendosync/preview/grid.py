@@ -30,6 +30,7 @@ MOST_IN_RANGE: Final = 10_000
 """Ids that a range over a sorted view may tick: they become exceptions, each by its name."""
 
 _HIT: Final = "\0hit"
+_SAID: Final = "s"
 _MOST_TEXT: Final = 200
 _N_FIRST: Final = 30
 _MOST_IN_FULL: Final = 10_000
@@ -291,7 +292,8 @@ class Grid:
         """Return *n* rows from a place on, each as `[position, is selected, action, id, cells]`.
 
         A cell is `[mark, after, before]`, in texts or nulls; the mark is `n` for new, `c` for changed, `x` for
-        cleared, and empty where nothing changes. A kept column's cell has its value alone.
+        cleared, `s` for said in a message, and empty where nothing changes. A cell of another column than a field's has
+        its value alone.
         """
         positions = self._positions(start, n)
         part = self._changes[positions] if len(positions) else self._changes.head(0)
@@ -304,6 +306,8 @@ class Grid:
         if not column.is_field:
             told = part.select(column.value.expr.alias("cell"))["cell"]
             return [["", _shown(one, most)] for one in told.to_list()]
+        if not self.plan.shape.is_held:
+            return [[_SAID if one else "", one] for one in _side(part, name, "after", most)]
         sides = [_side(part, name, side, most) for side in ("after", "before")]
         moves = part["changed"].struct.field(name).to_list()
         return [_cell(moved, after, before) for moved, after, before in zip(moves, *sides, strict=True)]

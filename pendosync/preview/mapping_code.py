@@ -84,7 +84,7 @@ def _options(mapping: Mapping) -> Iterator[tuple[str, str]]:
         yield "time_zone", _quoted(mapping.time_zone)
     for name in COLUMNS:
         value = getattr(mapping, name)
-        if value:
+        if value not in (None, ""):
             yield name, _quoted(value) if isinstance(value, str) else repr(dict(value))
 
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from pendosync.encoding import encode_records
 from pendosync.errors import counted
+from pendosync.frames import about_parts
 from pendosync.looks import build_curl
 from pendosync.plans import Plan
 from pendosync.preview.conditions import Column
@@ -24,6 +25,14 @@ from pendosync.shapes import CREATED, steps_of
 _MOST_ROWS: Final = 200
 _MOST_COLUMNS: Final = 40
 _MOST_BODY: Final = 20_000
+_ABOUT_WORDS: Final = {
+    "visitor_id": "the visitor",
+    "account_id": "the account",
+    "event": "what happened",
+    "at": "when it happened",
+    "parent_account": "the parent account",
+    "integrations": "where it may go",
+}
 
 
 class PlanPreview(Answering):
@@ -75,6 +84,7 @@ class PlanPreview(Answering):
         return {
             "title": plan.title,
             "kind": plan.shape.kind,
+            "is_held": plan.shape.is_held,
             "n": len(plan),
             "n_unchanged": None if compared is None else max(0, compared - len(plan)),
             "actions": list(summary.actions.items()),
@@ -97,9 +107,16 @@ class PlanPreview(Answering):
             "name": column.name,
             "kind": column.kind,
             "is_field": column.is_field,
+            "about": self._about(column),
+            "is_compared": column.is_field and self.plan.shape.is_held,
             "n_changed": self.plan.summary.fields.get(column.name, 0),
             "letters": self._grid.letters_of(column.name),
         }
+
+    def _about(self, column: Column) -> str:
+        """Return in words what a column says of whom and what its row is about; nothing of any other column."""
+        is_part = not column.is_field and column.name in about_parts(self.plan.changes)
+        return _ABOUT_WORDS[column.name] if is_part else ""
 
     def _rows(
         self, start: int, n: int, columns: Sequence[str], do: Mapping[str, Any] | None = None
@@ -180,6 +197,7 @@ class PlanPreview(Answering):
             "id": one["id"],
             "action": one["action"],
             "row": one["row"],
+            "about": [name for name, column in self._grid.columns.items() if self._about(column)],
             "cells": [[name, cell] for name, cell in self._grid.cells_of(at).items()],
             "problems": self.plan.problems.filter(id=one["id"])
             .head(20)

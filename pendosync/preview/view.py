@@ -25,6 +25,7 @@ from pendosync.reports import BOX
 _ASSETS: Final = files("pendosync.preview") / "assets"
 _IMPORT: Final = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function|const|class) (\w+))", re.MULTILINE)
+_COMMENT: Final = re.compile(r"^ *(?://.*|/\*\*.*\*/)\n", re.MULTILINE)
 _DEFAULT: Final = re.compile(r"^export default .*$", re.MULTILINE)
 
 Answer = dict[str, Any]
@@ -35,7 +36,7 @@ def read_module(name: str) -> str:
     """Return the ES module *name* as one text that imports nothing.
 
     A widget's module reaches the page as a text, where an import of a neighbour would find none: so the modules of
-    ours that it imports stand before it, each in a scope of its own.
+    ours that it imports stand before it, each in a scope of its own. Lines that are a comment stay at home.
     """
     below: dict[str, str] = {}
     top = _IMPORT.sub(_taken_from, _gather(name, below))
@@ -44,7 +45,7 @@ def read_module(name: str) -> str:
 
 def _gather(name: str, below: dict[str, str]) -> str:
     """Return the text of a module, and put those that it imports into *below*, in the order they are needed."""
-    text = (_ASSETS / f"{name}.js").read_text(encoding="utf-8")
+    text = _COMMENT.sub("", (_ASSETS / f"{name}.js").read_text(encoding="utf-8"))
     for _, needed in _IMPORT.findall(text):
         if needed not in below:
             inner = _gather(needed, below)

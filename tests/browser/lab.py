@@ -380,9 +380,14 @@ def execute(root: Path, name: str, *sources: str) -> dict[str, Any]:
         nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in sources]), path
     )
     command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", str(path)]
-    done = subprocess.run(
-        command, env=environment(root), cwd=root, capture_output=True, text=True, timeout=120, check=False
-    )
+    for _ in range(
+        2
+    ):  # two kernels that start at once may draw the same port: then one dies, and is started again
+        done = subprocess.run(
+            command, env=environment(root), cwd=root, capture_output=True, text=True, timeout=120, check=False
+        )
+        if "Kernel died before replying" not in done.stderr:
+            break
     assert done.returncode == 0, done.stderr
     executed: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return executed

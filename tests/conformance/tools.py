@@ -49,9 +49,9 @@ def ask(sandbox: ps.Sandbox, method: str, path: str, body: Any = None) -> tuple[
         return reply.status, reply.read().decode()
 
 
-def events_in(sandbox: ps.Sandbox) -> list[dict[str, Any]]:
-    """Return the events that the pipeline shows, by their visitors."""
-    source = {"trackEvents": None, "timeSeries": {"period": "hourRange", "first": "now()", "count": -72}}
+def events_in(sandbox: ps.Sandbox, *, n_hours: int = 72) -> list[dict[str, Any]]:
+    """Return the events of the last hours that the pipeline shows, by their visitors."""
+    source = {"trackEvents": None, "timeSeries": {"period": "hourRange", "first": "now()", "count": -n_hours}}
     steps = [{"source": source}, {"sort": ["visitorId"]}]
     asked = {"response": {"mimeType": "application/json"}, "request": {"pipeline": steps}}
     status, text = ask(sandbox, "POST", "/api/v1/aggregation", asked)

@@ -6,7 +6,7 @@ import { columnsMenu, columnMenu, filterWords } from "./plan_menus.js";
 import { rowPanel } from "./plan_panel.js";
 import { cellId, drawHead, drawRow } from "./plan_rows.js";
 
-const ROW = 28, HEAD = 76, MOST_ROWS = 12, AHEAD = 4;
+const ROW = 28, HEAD = 76, LOW_HEAD = 48, MOST_ROWS = 12, AHEAD = 4;
 const MOST_PX = 30_000_000; // Chromium cuts an element at 33,554,428 px: beyond, page by fraction
 const NO_FILTER = { actions: [], rule: "", text: "", columns: {} };
 
@@ -24,6 +24,7 @@ export function renderPlan({ model, el }) {
   // --- the frame ---
   const title = h("span", { class: "ps-title" });
   const unchanged = h("input", { type: "checkbox", checked: true, onchange: () => box.classList.toggle("pp-quiet", !unchanged.checked) });
+  const quiet = h("label", { class: "pp-toggle" }, unchanged, "Unchanged values");
   const columnsButton = button("Columns", () => showColumns(), { "aria-haspopup": "dialog" });
   const code = button("Copy as code", () => ask("code", {}, (answer) => copy(answer.code, code)));
   const chips = h("div", { class: "ps-bar pp-chips", role: "group", "aria-label": "Filter by action and problem" });
@@ -42,12 +43,12 @@ export function renderPlan({ model, el }) {
   root.dataset.keys = "a";
   root.classList.add("pp");
   root.append(
-    h("div", { class: "ps-bar" }, title, h("label", { class: "pp-toggle ps-push" }, unchanged, "Unchanged values"), columnsButton, code),
+    h("div", { class: "ps-bar" }, title, h("span", { class: "ps-push" }), quiet, columnsButton, code),
     h("div", { class: "ps-bar pp-tools" }, chips, h("span", { class: "pp-fill" }), search, jump),
     filters, body, foot, menu);
 
   // --- which rows are in sight ---
-  const inSight = () => Math.max(1, Math.floor((box.clientHeight - HEAD) / ROW));
+  const inSight = () => Math.max(1, Math.floor((box.clientHeight - head.offsetHeight) / ROW));
   const lastFirst = () => Math.max(0, state.n_shown - inSight());
   const isBig = () => state.n_shown * ROW > MOST_PX;
   const reach = () => Math.max(1, box.scrollHeight - box.clientHeight);
@@ -125,7 +126,7 @@ export function renderPlan({ model, el }) {
   function drawBars() {
     const isFiltered = state.filter.rule || filterWords(state.filter).some(({ isChip }) => !isChip); // a pressed chip says it already
     empty.hidden = state.n_shown > 0 || !!listed;
-    empty.textContent = plan.n === 0 ? "Nothing would change: Pendo holds these values already." : "No row fits the filters.";
+    empty.textContent = plan.n === 0 ? plan.is_held ? "Nothing would change: Pendo holds these values already." : "Nothing is left to send." : "No row fits the filters.";
     const pressed = document.activeElement?.closest(".pp-chips") === chips ? document.activeElement.dataset.chip : "";
     chips.replaceChildren(...chipsOf(plan, { ...state.filter, rule: listed || state.filter.rule }, { action: toggleAction, problem: pickProblem }));
     if (pressed) [...chips.children].find((node) => node.dataset.chip === pressed)?.focus({ preventScroll: true });
@@ -173,7 +174,7 @@ export function renderPlan({ model, el }) {
     panel.hidden = at === null;
     if (at === null) return draw();
     return ask("row", { at }, (answer) => {
-      panel.replaceChildren(...rowPanel(answer, closePanel));
+      panel.replaceChildren(...rowPanel(answer, plan.is_held, closePanel));
       draw();
     });
   }
@@ -305,8 +306,11 @@ export function renderPlan({ model, el }) {
     plan = answer;
     columns = makeColumns(plan, box);
     title.textContent = visible(plan.title);
+    if (!plan.is_held) quiet.remove(); // a message has none
     body.before(...plan.held.map((text) => sentence(text, true)), ...plan.notes.map((text) => sentence(text, false)));
-    box.style.minHeight = `${HEAD + ROW * Math.max(3, Math.min(MOST_ROWS, plan.n)) + 14}px`;
+    const tall = plan.columns.some((column) => column.is_field) ? HEAD : LOW_HEAD; // only fields have a picture
+    head.style.height = `${tall}px`;
+    box.style.minHeight = `${tall + ROW * Math.max(3, Math.min(MOST_ROWS, plan.n)) + 14}px`;
     refresh();
     size.observe(box);
   });

@@ -46,7 +46,7 @@ export function columnMenu(column, choices, asks, isPinned, does) {
     onchange: (event) => put("values", event.target.checked ? [...asked.values, one] : asked.values.filter((other) => other !== one), tell),
   }), h("span", { class: "ps-cut" }, label), h("span", { class: "ps-muted ps-push" }, count(n)));
   const filters = [];
-  if (column.is_field) {
+  if (column.is_compared) {
     const states = h("select", { class: "ps-input", onchange: () => put("state", states.value, tell) },
       Object.entries(STATES).map(([key, label]) => h("option", { value: key }, label)));
     states.value = asked.state ?? "";
@@ -72,9 +72,9 @@ export function columnsMenu(columns, hidden, changed) {
     type: "checkbox", checked: !hidden.has(column.name),
     onchange: (event) => { if (event.target.checked) hidden.delete(column.name); else hidden.add(column.name); changed(); },
   }), h("span", { class: "ps-cut", title: visible(column.name) }, value(column.name)),
-  h("span", { class: "ps-muted ps-push" }, column.is_field ? count(column.n_changed, "change") : "kept")));
+  h("span", { class: "ps-muted ps-push" }, column.is_compared ? count(column.n_changed, "change") : column.is_field ? `${count(column.n_changed)} filled` : column.about || "kept")));
   const all = (on) => {
-    for (const column of columns) if (on) hidden.delete(column.name); else if (!column.n_changed) hidden.add(column.name);
+    for (const column of columns) if (on) hidden.delete(column.name); else if (!column.n_changed && !column.about) hidden.add(column.name);
     for (const [at, row] of rows.entries()) row.querySelector("input").checked = !hidden.has(columns[at].name);
     changed();
   };

@@ -3,8 +3,8 @@ import { h, value, visible } from "./kit.js";
 import { TICK_WIDTH } from "./plan_columns.js";
 import { fieldPicture } from "./plan_panel.js";
 
-const MARKS = { n: "new", c: "changed", x: "cleared" };
-const DEEDS = { create: "new", remove: "remove", delete: "delete" };
+const MARKS = { n: "new", c: "changed", x: "cleared", s: "said" };
+const DEEDS = { create: "new", skip: "skip", remove: "remove", delete: "delete" };
 
 /** Return the id of the element of a cell. */
 export const cellId = (uid, place, column) => `${uid}-${place}-${column}`;
@@ -25,7 +25,7 @@ export function drawRow([at, isOn, action, id, cells], place, top, look) {
     value(id), DEEDS[action] ? h("span", { class: "pp-mark" }, ` ${DEEDS[action]}`) : null);
   const fixed = h("div", { class: "pp-fixed", role: "presentation" }, marked(tick, 0), marked(named, 1), pinned.map((column, index) => cell(column, index + 2)));
   return h("div", {
-    class: `pp-row ${isOn ? "pp-on" : ""} ${openAt === at ? "pp-open" : ""}`, role: "row", style: `top:${top}px`,
+    class: `pp-row ${isOn ? "pp-on" : ""} ${openAt === at ? "pp-open" : ""} ${action === "skip" ? "pp-skipped" : ""}`, role: "row", style: `top:${top}px`,
     "aria-rowindex": place + 2, "aria-selected": isOn, "data-place": place, "data-at": at,
   }, fixed, h("div", { class: "pp-skip", role: "presentation", style: `width:${before}px` }),
   moving.map((column, index) => cell(column, index + 2 + pinned.length + skipped)));
@@ -34,8 +34,8 @@ export function drawRow([at, isOn, action, id, cells], place, top, look) {
 function drawCell(column, [mark, after, was], props) {
   const words = (text) => (text === null || text === undefined ? "nothing" : visible(text));
   const node = h("div", {
-    class: `pp-cell ${mark ? `pp-${MARKS[mark]}` : "pp-same"} ${column.kind === "number" ? "ps-number" : ""}`, role: "gridcell",
-    title: mark ? `${words(was)} → ${words(after)}` : after === null ? "" : visible(after), ...props,
+    class: `pp-cell ${mark ? `pp-${MARKS[mark]}` : column.about ? "pp-about" : "pp-same"} ${column.kind === "number" ? "ps-number" : ""}`, role: "gridcell",
+    title: mark && mark !== "s" ? `${words(was)} → ${words(after)}` : after === null ? "" : visible(after), ...props,
   });
   if (mark === "n") node.append(h("span", { class: "pp-mark" }, "new"), " ");
   if (mark === "c" || mark === "x") node.append(h("s", {}, value(was)), " ");
@@ -61,7 +61,7 @@ export function drawHead(look, state, kind, pictures, does) {
     h("div", { class: "pp-name" },
       h("button", { type: "button", class: "pp-sort ps-cut", "data-focus": `sort ${name}`, title: `${visible(name)}: sort`, onclick: () => does.sort(name) }, column ? value(name) : name, isSorted ? (isDown ? " ↓" : " ↑") : ""),
       h("button", { type: "button", class: "pp-more", "data-focus": `menu ${name}`, "aria-label": `Sort, filter, pin or hide ${visible(name)}`, "aria-haspopup": "dialog", onclick: (event) => does.menu(name, event.currentTarget) }, "⋮")),
-    column?.is_field ? fieldPicture(column, pictures.get(name)) : h("div", { class: "ps-muted pp-sub" }, column ? "kept to filter on" : kind));
+    column?.is_field ? fieldPicture(column, pictures.get(name)) : h("div", { class: "ps-muted pp-sub" }, column ? column.about || "kept to filter on" : kind));
   };
   const of = (column, number) => heading(column.name, column, number, columns.widthOf(column));
   return [
