@@ -299,6 +299,11 @@ def test_events_travel_as_the_dry_run_shows(sandbox, client, journal, route: str
     assert is_same
 
 
+def test_a_plan_of_events_creates_no_ids_and_says_nothing_of_it(client) -> None:
+    plan = ps.plan_table(EVENTS, a_mapping(), client=client, create="unknown_ids")
+    assert "are created" not in repr(plan)
+
+
 def test_the_plan_says_that_pendo_must_turn_track_events_on(client) -> None:
     assert "a setting that Pendo turns on" in repr(ps.plan_table(EVENTS, a_mapping("webhook"), client=client))
     assert "a setting that Pendo turns on" not in repr(
