@@ -20,6 +20,7 @@ import pytest
 import pendosync as ps
 from pendosync.answers import read_created, read_deletion, read_patch
 from pendosync.client import Answer
+from pendosync.creation import AudienceCalls
 from pendosync.preview.plan_view import PlanPreview
 from pendosync.shapes import CREATED, Audience, steps_of
 
@@ -724,6 +725,41 @@ def test_an_audience_that_was_found_by_its_name_is_not_deleted(sandbox, client, 
     assert undo.changes.select("id", "action").rows() == [("a", "remove")]
     assert "So it is not deleted" in repr(undo)
     assert ps.dry_run(undo)["path"].to_list() == [f"/api/v1/segment/{created_id(journal, run_id)}/visitor"]
+
+
+def test_who_was_taken_out_before_was_no_member_when_put_in_again(sandbox, client, journal) -> None:
+    audience, _ = create(client, journal, ["a", "b"])
+    options = {"client": client, "audience_id": audience}
+    push(ps.plan_audience([], remove=["a"], **options), client, journal)
+    run = ps.push(ps.plan_audience(["a", "b"], **options), client=client, journal=journal, show=False)
+    run.wait()
+    undo = ps.plan_undo(journal, run.id, client=client)
+    assert undo.changes.select("id", "action").rows() == [("a", "remove")]
+    push(undo, client, journal)
+    assert members(sandbox, audience) == ["b"]
+
+
+def test_of_an_audience_found_by_its_name_nobody_knows_who_was_in_it(sandbox, client, journal) -> None:
+    sandbox.misbehave("cut", when="after", path="/api/v1/segment/upload")
+    error = stopped(ps.plan_audience(["a"], client=client, name=NAME), client, journal)
+    ps.resume_push(journal, error.run_id, client=client, show=False).wait()
+    plan = ps.plan_audience(["b"], client=client, audience_id=created_id(journal, error.run_id))
+    run = ps.push(plan, client=client, journal=journal, show=False)
+    run.wait()
+    undo = ps.plan_undo(journal, run.id, client=client)
+    assert (len(undo), undo.cannot_undo["id"].to_list()) == (0, ["b"])
+
+
+def test_a_creation_is_begun_once(client, journal) -> None:
+    plan = ps.plan_audience(["a"], client=client, name=NAME)
+    record = journal.record_run(plan)
+    calls = AudienceCalls(plan, client, record)
+    calls.begin()
+    with pytest.raises(ps.PushError, match="created already"):
+        calls.begin()
+    calls.give_back()
+    calls.begin()
+    record.close()
 
 
 def test_only_what_was_written_is_taken_back(sandbox, client, journal) -> None:

@@ -329,6 +329,13 @@ def test_own_message_ids_travel_and_others_are_the_plans(client) -> None:
     assert [json.loads(body)["messageId"] for body in ps.dry_run(picked)["body"]] == [f"{made.shape.nonce}-1"]
 
 
+def test_a_property_that_is_null_is_left_out_unless_its_null_clears(client) -> None:
+    traits = ["plan", ps.Trait("seats", null="clear")]
+    plan = ps.plan_table(EVENTS, a_mapping(traits=traits), client=client)
+    sent = {told["visitorId"]: told["properties"] for told in map(json.loads, ps.dry_run(plan)["body"])}
+    assert (sent["u-0002"], sent["u-0003"]) == ({"seats": 2}, {"plan": "free", "seats": None})
+
+
 def test_a_condition_that_can_not_be_computed_names_what_rows_are_about(client) -> None:
     with pytest.raises(ps.PlanError) as caught:
         ps.plan_table(EVENTS, a_mapping(traits=[]), client=client).select(ps.about("parent_account") == "x")
