@@ -20,6 +20,7 @@ from pendosync.frames import (
     FieldType,
     Severity,
     as_words,
+    ensure_about,
     ensure_frame,
     field_names,
     raw_cell,
@@ -82,6 +83,8 @@ def check_values(
         ['duplicate_id', 'duplicate_id', 'not_finite']
     """
     ensure_frame(values, VALUES, "values")
+    if mapping.kind not in HELD_KINDS:
+        ensure_about(values, [*mapping.about], "values")
     if fields is not None:
         ensure_frame(fields, FIELDS, "fields")
     now = now or datetime.now(UTC)

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from pendosync.segment_messages.columns import name_columns
 from pendosync.tables import Source, load_table
 
 _PROPERTIES = "properties"
@@ -26,7 +27,8 @@ def load_events(
     """Return *source* as a table, one row an event: `load_table`, and each property a column of its own.
 
     A column `properties` that holds objects, as in NDJSON, gives way to a column for each property: `Mapping(traits=…)`
-    names them like any other. One whose name the table has already is called `properties_` and that name.
+    names them like any other. One whose name the table has already, or no field can have (`id`, `row`, `raw`, `about`,
+    patterns such as `*`), is called `properties_` and that name; where that is taken too, a number follows.
 
     Args:
         source, sheet, separator, encoding, null_values, schema_overrides: as in `load_table`.
@@ -51,11 +53,7 @@ def load_events(
     struct = schema.get(_PROPERTIES)
     if not isinstance(struct, pl.Struct):
         return table
-    others = set(schema.names()) - {_PROPERTIES}
-    parts = [
-        pl.col(_PROPERTIES)
-        .struct.field(part.name)
-        .alias(f"{_PROPERTIES}_{part.name}" if part.name in others else part.name)
-        for part in struct.fields
-    ]
-    return table.select(pl.exclude(_PROPERTIES), *parts)
+    paths = [(part.name,) for part in struct.fields]
+    names = name_columns(paths, heads=set(schema) - {_PROPERTIES}, prefix=_PROPERTIES)
+    renamed = pl.col(_PROPERTIES).struct.rename_fields([names[path] for path in paths])
+    return table.select(pl.exclude(_PROPERTIES), renamed).unnest(_PROPERTIES)

@@ -235,6 +235,24 @@ def about_parts(frame: pl.DataFrame) -> list[str]:
     return [part.name for part in struct.fields] if isinstance(struct, pl.Struct) else []
 
 
+def ensure_about(frame: pl.DataFrame, parts: Sequence[str], name: str) -> None:
+    """Return nothing where the struct `about` of a VALUES or CHANGES frame has these *parts*.
+
+    Raises:
+        FrameError: it lacks one: nobody knows whom such a row is of, or whether it may be sent at all.
+    """
+    held = about_parts(frame)
+    missing = [part for part in parts if part not in held]
+    if missing:
+        told = (
+            "has no struct about" if not held else f"says nothing in about of {', '.join(map(repr, missing))}"
+        )
+        raise FrameError(
+            f"{name} {told}. Expected {', '.join(map(repr, parts))}, as the mapping names them. "
+            f"Hint: keep the column about, which map_traits makes."
+        )
+
+
 def field_names(values: pl.DataFrame) -> list[str]:
     """Return the fields of a VALUES frame, in order."""
     about = {"about"} if about_parts(values) else set()

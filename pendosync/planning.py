@@ -12,7 +12,7 @@ import polars as pl
 
 from pendosync.diffs import ensure_changes, skips_last
 from pendosync.errors import MappingError, PlanError
-from pendosync.frames import PROBLEMS, ensure_frame
+from pendosync.frames import PROBLEMS, ensure_about, ensure_frame
 from pendosync.gates import Canary, Gates
 from pendosync.mapping import Mapping
 from pendosync.plans import Plan
@@ -69,6 +69,7 @@ def plan_changes(
             "Hint: plan_audience(table, client=client, name='Power users', id='user_id')."
         )
     ensure_changes(changes)
+    ensure_about(changes, [*mapping.about], "changes")
     _ensure_options(create=create, send=send, against=against)
     _ensure_numbers(batch_size=batch_size, planned_at=planned_at)
     known = ensure_frame(problems, PROBLEMS, "problems") if problems is not None else no_problems()

@@ -67,6 +67,29 @@ def test_load_events_gives_each_property_a_column(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("is_lazy", [True, False])
+@pytest.mark.parametrize(
+    ("others", "properties", "columns"),
+    [
+        (["event", "properties_event"], ["event"], ["properties_event_2"]),
+        (["event"], ["event", "properties_event"], ["properties_event_2", "properties_event"]),
+        (["event"], ["*", "a"], ["properties_*", "a"]),
+        (["event"], ["^a.*$", "a", "ab"], ["properties_^a.*$", "a", "ab"]),
+        (["event"], ["properties", "id", ""], ["properties", "properties_id", "properties_"]),
+    ],
+)
+def test_load_events_gives_each_property_a_name_of_its_own(
+    others: list[str], properties: list[str], columns: list[str], is_lazy: bool
+) -> None:
+    table = pl.DataFrame(
+        {name: [name] for name in others} | {"properties": [{name: name for name in properties}]}
+    )
+    made = ps.load_events(table.lazy() if is_lazy else table).lazy().collect()
+    assert dict(made.row(0, named=True)) == {
+        **{name: name for name in others}, **dict(zip(columns, properties, strict=True))
+    }  # fmt: skip
+
+
 def test_map_events_says_whom_what_and_when() -> None:
     mapped = ps.map_events(EVENTS, a_mapping())
     assert mapped["id"].to_list() == ["0", "1", "2"]
@@ -276,6 +299,11 @@ def test_events_travel_as_the_dry_run_shows(sandbox, client, journal, route: str
     assert is_same
 
 
+def test_a_plan_of_events_creates_no_ids_and_says_nothing_of_it(client) -> None:
+    plan = ps.plan_table(EVENTS, a_mapping(), client=client, create="unknown_ids")
+    assert "are created" not in repr(plan)
+
+
 def test_the_plan_says_that_pendo_must_turn_track_events_on(client) -> None:
     assert "a setting that Pendo turns on" in repr(ps.plan_table(EVENTS, a_mapping("webhook"), client=client))
     assert "a setting that Pendo turns on" not in repr(
@@ -306,6 +334,20 @@ def test_a_condition_that_can_not_be_computed_names_what_rows_are_about(client) 
         ps.plan_table(EVENTS, a_mapping(traits=[]), client=client).select(ps.about("parent_account") == "x")
     assert "Expected one over about('visitor_id'), about('account_id'), about('event'), about('at'), id," in str(caught.value)  # fmt: skip
     assert "Hint: plan.select(ps.about('visitor_id').is_not_null())." in str(caught.value)
+
+
+def test_frames_that_lost_what_rows_are_about_are_refused(client) -> None:
+    mapping = a_mapping()
+    values = ps.map_events(EVENTS, mapping)
+    with pytest.raises(ps.FrameError, match="values has no struct about"):
+        ps.check_values(values.drop("about"), mapping=mapping)
+    visitors = ps.Mapping(
+        "visitor", id="user", traits=["seats"], account_id="org", integrations={"All": False}
+    )
+    changes = ps.diff_values(held := ps.map_traits(EVENTS, visitors), before=held.clear(), mapping=visitors)
+    less = changes.with_columns(pl.struct(account_id=ps.about("account_id")).alias("about"))
+    with pytest.raises(ps.FrameError, match="changes says nothing in about of 'integrations'"):
+        ps.plan_changes(less, mapping=visitors, target=client.target)
 
 
 def test_saved_plans_of_messages_come_back_the_same(client, tmp_path: Path) -> None:

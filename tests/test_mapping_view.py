@@ -623,3 +623,15 @@ def test_mappings_of_messages_are_edited_like_others() -> None:
     ties = ps.Mapping("membership", visitor_id="u", account_id="e")
     assert MappingEditor(table, ties).to_mapping() == ties
     assert MappingEditor(table, ties).picture()["id"]["source"] == "visitor in account"
+
+
+@pytest.mark.parametrize("route", ["metadata", "webhook", "browser"])
+def test_visitors_with_anonymous_ids_are_edited_like_others(route: str) -> None:
+    table = pl.DataFrame({"u": ["ann", None], "anonymous": [None, "x"], "plan": ["a", "b"]})
+    mapping = ps.Mapping("visitor", "u", ["plan"], route=route, anonymous_id="anonymous")  # type: ignore[arg-type]
+    edited = MappingEditor(table, mapping)
+    (row,) = edited.picture()["rows"]
+    assert (row["samples"], row["becomes"]) == (["a", "b"], "text")
+    problems = edited.picture()["id"]["problems"]
+    assert [problem["rule"] for problem in problems] == ([] if route == "browser" else ["anonymous_id"])
+    assert run_code(write_code(edited.to_mapping()).python) == mapping

@@ -115,7 +115,9 @@ class Findings:
         return dtype_name(self._schema[column])
 
     def _find(self, trait: Trait, time_zone: str | None) -> Finding:
-        one = dataclasses.replace(self._mapping, id=_ROW_ID, traits=[trait], time_zone=time_zone)
+        one = dataclasses.replace(
+            self._mapping, id=_ROW_ID, anonymous_id="", traits=[trait], time_zone=time_zone
+        )
         try:
             sources = read_sources(self._frame_for(one), one)
             plain = dataclasses.replace(trait, column=trait.field, sql=None, expr=None)

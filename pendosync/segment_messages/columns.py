@@ -137,10 +137,14 @@ def name_columns(paths: Iterable[Path], *, heads: Collection[str], prefix: str) 
     """
     names: dict[Path, str] = {}
     taken = {*heads, *KEPT}
-    for path in sorted(paths, key=lambda path: (len(path), path)):  # a trait of that very name comes first
+
+    def is_taken(path: Path) -> bool:
         joined = "_".join(path)
-        is_taken = joined in heads or joined in KEPT or is_pattern(joined)
-        name = start = f"{prefix}_{joined}" if is_taken else joined
+        return joined in heads or joined in KEPT or is_pattern(joined)
+
+    # a trait of that very name comes first
+    for path in sorted(paths, key=lambda path: (len(path), is_taken(path), path)):
+        name = start = "_".join((prefix, *path) if is_taken(path) else path)
         number = 2
         while name in taken:
             name, number = f"{start}_{number}", number + 1
