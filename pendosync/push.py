@@ -8,8 +8,8 @@ from typing import Literal
 
 import polars as pl
 
+from pendosync.audiences.creation import settle_creation
 from pendosync.client import Client
-from pendosync.creation import settle_creation
 from pendosync.errors import MappingError, PlanError, counted
 from pendosync.frames import about_of
 from pendosync.journal import Journal, read_plan

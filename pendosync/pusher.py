@@ -12,8 +12,8 @@ from functools import partial
 from typing import Final, Literal
 
 from pendosync.answers import read_answer, read_error, stops_the_run
+from pendosync.audiences.creation import AudienceCalls
 from pendosync.client import Client
-from pendosync.creation import AudienceCalls
 from pendosync.errors import (
     AnswerError,
     HeldError,

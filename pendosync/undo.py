@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import polars as pl
 
-from pendosync.audience_undo import undo_audience
+from pendosync.audiences.undone import undo_audience
 from pendosync.client import Client
 from pendosync.comparison import (
     cell_problems,

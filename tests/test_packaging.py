@@ -96,8 +96,9 @@ def test_no_file_of_the_package_is_ignored_by_git() -> None:
 
 
 def variables_read() -> set[str]:
-    code = (ROOT / "pendosync" / "settings.py").read_text(encoding="utf-8")
-    prefixes = set(re.findall(r'_pace\(values, "(\w+)"', code))
+    rooms = [ROOT / "pendosync" / f"{room}.py" for room in ("settings", "env", "keys")]
+    code = "\n".join(room.read_text(encoding="utf-8") for room in rooms)
+    prefixes = set(re.findall(r'pace_of\(values, "(\w+)"', code))
     suffixes = set(re.findall(r"\{prefix\}(_[A-Z_]+)", code))
     plain = set(re.findall(r'"(PENDO_[A-Z_]+)"', code)) - prefixes
     return plain | {prefix + suffix for prefix in prefixes for suffix in suffixes}

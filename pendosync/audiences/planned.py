@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 
 import polars as pl
 
+from pendosync.audiences.held import read_audience, read_audiences
 from pendosync.checks import check_values, drop_blocked
 from pendosync.client import Client
 from pendosync.diffs import diff_values
@@ -23,7 +24,6 @@ from pendosync.errors import (
 )
 from pendosync.frames import PROBLEMS, Action, ensure_frame, is_unicode
 from pendosync.gates import Gates
-from pendosync.held_audiences import read_audience, read_audiences
 from pendosync.mapping import Mapping
 from pendosync.planning import plan_members
 from pendosync.plans import Plan

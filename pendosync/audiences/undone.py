@@ -7,11 +7,11 @@ from typing import Final, Literal
 
 import polars as pl
 
+from pendosync.audiences.held import read_audience
 from pendosync.client import Client
 from pendosync.diffs import diff_values
 from pendosync.errors import PlanError
 from pendosync.frames import CHANGE_COLUMNS, VALUES, empty_changes
-from pendosync.held_audiences import read_audience
 from pendosync.journal import (
     WRITTEN,
     Journal,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pendosync.answers import read_created, read_deletion, read_patch
+from pendosync.audiences.held import read_audiences
 from pendosync.client import Answer, Client
 from pendosync.errors import PushError, RemoteError, counted, listed
-from pendosync.held_audiences import read_audiences
 from pendosync.plans import Plan
 from pendosync.results import BatchResult, Creation
 from pendosync.runfile import RunRecord
