@@ -19,8 +19,8 @@ import pytest
 
 import pendosync as ps
 from pendosync.answers import read_created, read_deletion, read_patch
+from pendosync.audiences.creation import AudienceCalls
 from pendosync.client import Answer
-from pendosync.creation import AudienceCalls
 from pendosync.preview.plan_view import PlanPreview
 from pendosync.shapes import CREATED, Audience, steps_of
 
