@@ -70,8 +70,9 @@ def resume_push(
 
     Sends what has no outcome yet: ids that are `pending`, and those that are `unknown` once more, which may be sent
     twice then; their outcome's reason says so. Events that are `unknown` stay so, as they might count twice, unless
-    *resend* is `all`; those that were never sent and are older than 7 days by now are `refused`, as Pendo would drop them. What was written, refused or failed stays as it is. The values of the
-    ids that were never sent are read again first, as in `push`. A run with nothing left is returned as it is.
+    *resend* is `all`; those that were never sent and are older than 7 days by now are `refused`, as Pendo would drop
+    them. What was written, refused or failed stays as it is. The values of the ids that were never sent are read again
+    first, as in `push`. A run with nothing left is returned as it is.
 
     Args:
         journal: where the run is written.
