@@ -32,7 +32,10 @@ _MISSING: Final = {
     "visitor_id": ("missing_visitor", "the message names no visitor: from the server it is never sent"),
     "account_id": ("missing_account", "the membership names no account"),
     "event": ("missing_event", "the event has no name"),
-    "at": ("missing_time", "the event has no time, or none that can be read: no ISO 8601, or an hour that its clocks show never or twice"),
+    "at": (
+        "missing_time",
+        "the event has no time, or none that can be read: no ISO 8601, or an hour that its clocks show never or twice",
+    ),
 }
 
 
