@@ -56,8 +56,8 @@ def until(is_so: Callable[[], object], *, within_s: float = 20.0) -> None:
 def test_a_second_process_is_told_who_pushes_and_can_neither_push_nor_hurt(
     sandbox, client, journal, worker, tmp_path
 ) -> None:
-    run_id = begin(worker, sandbox, client, journal, tmp_path, batch_size=2)
-    with Worker(sandbox) as second:
+    with Worker(sandbox) as second:  # it is there before the run begins, however long it takes to come
+        run_id = begin(worker, sandbox, client, journal, tmp_path, batch_size=2)
         told = second.ask(journal, "resume", run_id=run_id)
     assert told["error"] == "HeldError"
     assert f"process {worker.pid} on {socket.gethostname()!r}" in told["told"]
