@@ -16,6 +16,9 @@ BROWSER := $(wildcard tests/browser)
 # Other kernels that the browser tests run a push on: each a folder that lies before the installed packages.
 KERNELS := $(wildcard tests/browser/kernels/*.txt)
 
+# Long tests of what no other version of a library changes: the run with today's versions has them.
+OF_OURS := test_house test_watchman $(addprefix faults/,test_answers test_benchmark test_clocks test_combinations test_kills test_machine)
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo lab test lint format types pytest browser lowest faults shots clean
@@ -42,14 +45,15 @@ types: $(VENV)/.tests  ## mypy, strict
 	@$(BIN)/mypy
 
 pytest: $(VENV)/.tests  ## tests, notebooks and doctests
-	@$(BIN)/python -m pytest -q -n $(JOBS) tests pendosync --doctest-modules --ignore=tests/browser
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests pendosync --doctest-modules --ignore=tests/browser
 
 # Playwright leaves a running event loop in its thread, so it gets a process of its own.
 browser: $(VENV)/.tests  ## the widgets in a real browser
 	@$(if $(BROWSER),$(BIN)/python -m pytest -q -n $(if $(filter 0 1,$(JOBS)),0,2) tests/browser,echo "No browser tests.")
 
 lowest: $(LOWEST)/.tests  ## the tests again, with the lowest versions allowed
-	@$(LOWEST)/bin/python -m pytest -q -n $(JOBS) tests --ignore=tests/browser -p no:cacheprovider
+	@$(LOWEST)/bin/python -m pytest -q -n $(JOBS) --dist worksteal tests --ignore=tests/browser $(OF_OURS:%=--ignore=tests/%.py) \
+		-p no:cacheprovider
 
 faults: $(VENV)/.tests  ## kills, cuts, full disks and lies: what was lost, sent twice or told wrongly; QUICK=1 for a tenth
 	@$(BIN)/python -m benchmarks.faults $(if $(QUICK),--quick)
