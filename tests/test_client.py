@@ -197,6 +197,14 @@ def test_an_unusable_environment_is_told(monkeypatch: pytest.MonkeyPatch, tmp_pa
         assert "passw0rd" not in str(caught.value)
 
 
+def test_a_pendo_on_this_machine_needs_no_certificates(sandbox, tmp_path: Path, monkeypatch) -> None:
+    certificates = tmp_path / "certificates.pem"
+    certificates.write_text("none")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates))
+    with open_client(sandbox.settings) as client:
+        assert ask(client, path="/api/v1/token/verify").status == 200
+
+
 # --- what comes of it
 
 
