@@ -13,6 +13,7 @@ from pendosync.frames import (
     CHANGES,
     DTYPES,
     VALUES,
+    about_column,
     about_parts,
     change_fields,
     empty_changes,
@@ -129,13 +130,9 @@ def _messages(
             struct_of({name: pl.col(name) for name in fields}).alias("after"),
             pl.lit(None, dtype=pl.String).alias("before_raw"),
             pl.lit(None, dtype=pl.String).alias("after_raw"),
-            *_about(after),
+            *about_column(after),
         )
     )
-
-
-def _about(frame: pl.DataFrame) -> list[str]:
-    return ["about"] if about_parts(frame) else []
 
 
 def _ensure_diffable(after: pl.DataFrame, before: pl.DataFrame, fields: list[str]) -> None:
@@ -201,7 +198,7 @@ def _as_changes(changed: pl.DataFrame, fields: list[str], mapping: Mapping, is_n
         struct_of(after).alias("after"),
         pl.col(_RAW).alias("before_raw"),
         _kept_raw(changed, fields).alias("after_raw"),
-        *_about(changed),
+        *about_column(changed),
     )
 
 

@@ -253,10 +253,15 @@ def ensure_about(frame: pl.DataFrame, parts: Sequence[str], name: str) -> None:
         )
 
 
+def about_column(frame: pl.DataFrame) -> list[str]:
+    """Return `about` where a VALUES or CHANGES frame has that struct, to be selected beside its other columns."""
+    return ["about"] if about_parts(frame) else []
+
+
 def field_names(values: pl.DataFrame) -> list[str]:
     """Return the fields of a VALUES frame, in order."""
-    about = {"about"} if about_parts(values) else set()
-    return [name for name in values.columns if name not in RESERVED and name not in about]
+    own = {*RESERVED, *about_column(values)}
+    return [name for name in values.columns if name not in own]
 
 
 def type_of(dtype: pl.DataType) -> FieldType | None:

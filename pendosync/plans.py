@@ -19,6 +19,7 @@ from pendosync.folders import write_folder
 from pendosync.frames import (
     ACTIONS,
     CHANGE_COLUMNS,
+    about_column,
     about_parts,
     change_fields,
     is_unicode,
@@ -83,7 +84,7 @@ class Plan:
     @property
     def kept(self) -> list[str]:
         """The columns that were kept to filter on, in order; they never travel."""
-        own = {*CHANGE_COLUMNS, *(["about"] if about_parts(self.changes) else [])}
+        own = {*CHANGE_COLUMNS, *about_column(self.changes)}
         return [name for name in self.changes.columns if name not in own]
 
     @cached_property
@@ -119,7 +120,7 @@ class Plan:
         cells = {name: pl.when(changed(name)).then(after(name)) for name in self.fields}
         raws = [(name, pl.when(changed(name)).then(raw_cell(name, "after_raw"))) for name in self.fields]
         named = [cell.alias(name) for name, cell in cells.items()]
-        about = ["about"] if about_parts(self.changes) else []
+        about = about_column(self.changes)
         return self.changes.rechunk().select("row", "id", raw_of(raws), *about, *named)
 
     @property

@@ -13,7 +13,7 @@ from pendosync.errors import FrameError, MappingError, PlanError, counted, liste
 from pendosync.frames import (
     REJECTED,
     VALUES,
-    about_parts,
+    about_column,
     change_fields,
     ensure_frame,
     field_names,
@@ -204,7 +204,7 @@ def _to_check(marked: pl.DataFrame, names: list[str], mapping: Mapping) -> pl.Da
             else planned
         )
     no_raw = pl.lit(None, dtype=VALUES["raw"]).alias("raw")
-    about = ["about"] if about_parts(marked) else []
+    about = about_column(marked)
     return marked.select("row", "id", no_raw, *about, *(cell.alias(name) for name, cell in cells.items()))
 
 

@@ -19,7 +19,7 @@ from pendosync.comparison import (
     shown,
 )
 from pendosync.errors import MappingError, PlanError
-from pendosync.frames import CHANGE_COLUMNS, about_parts, change_fields, raw_cell, raw_of, struct_of
+from pendosync.frames import CHANGE_COLUMNS, about_column, change_fields, raw_cell, raw_of, struct_of
 from pendosync.journal import Journal, derive_outcomes, may_be_written, read_plan, read_runs
 from pendosync.planning import plan_changes
 from pendosync.plans import Plan
@@ -133,7 +133,7 @@ def _ensure_held(pushed: Plan) -> None:
 def _touched(journal: Journal, run_id: str, pushed: Plan) -> pl.DataFrame:
     """Return the changes that Pendo wrote, or may have written: not those that were missing, refused or never sent."""
     told = derive_outcomes(journal, run_id, pushed).select("status", "http_status")
-    about = ["about"] if about_parts(pushed.changes) else []
+    about = about_column(pushed.changes)
     touched = pushed.changes.select(*CHANGE_COLUMNS, *about).hstack(told).filter(may_be_written())
     return touched.drop("status", "http_status").rechunk()
 
@@ -219,7 +219,7 @@ def _reversed(judged: pl.DataFrame, held: pl.DataFrame, absent: str) -> pl.DataF
         pl.col("before").alias("after"),
         pl.col("after_raw").alias("before_raw"),
         pl.col("before_raw").alias("after_raw"),
-        *(["about"] if about_parts(judged) else []),
+        *about_column(judged),
     )
     # Pendo may refuse a record with a cell of another type: such records come last, away from the others
     return rebase_changes(back, held).sort(pl.col("after_raw").is_not_null(), maintain_order=True)
