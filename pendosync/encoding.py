@@ -21,6 +21,7 @@ from pendosync.frames import (
     DTYPES,
     Route,
     about_parts,
+    bit_words,
     change_fields,
     date_text,
     json_cell,
@@ -50,20 +51,6 @@ def encode_records(changes: pl.DataFrame, shape: Shape, /) -> pl.Series:
     with_values = whole.with_columns(_encode_values(whole, shape).alias(_VALUES))
     record = _WRITERS[shape.route](pl.col(_VALUES), about_parts(changes), shape)
     return with_values.select(record.alias("record"))["record"]
-
-
-def encode_before(changes: pl.DataFrame, /) -> pl.Series:
-    """Return the JSON text of what a plan's digest covers besides its records: action, changed, values before.
-
-    Never travels, so dates stand as epoch milliseconds and raw cells beside the others.
-    """
-    types = dict(changes.schema["before"])  # type: ignore[call-overload]
-    held = {name: pl.col("before").struct.field(name) for name in types}
-    plain = {
-        name: cell.dt.epoch("ms") if types[name] == DTYPES["date"] else cell for name, cell in held.items()
-    }
-    line = pl.struct("row", "id", "action", "changed", struct_of(plain).alias("before"), "before_raw")
-    return changes.rechunk().select(line.struct.json_encode().alias("before"))["before"]
 
 
 def _bulk_record(values: pl.Expr, parts: Sequence[str], shape: Shape) -> pl.Expr:
@@ -111,14 +98,7 @@ def _patterns(sent: pl.DataFrame) -> pl.DataFrame:
 
     Fields are put together as the bits of whole numbers: measured, that is twice as fast as grouping by each.
     """
-    words = [
-        pl.sum_horizontal(
-            pl.col(name).cast(pl.UInt64) * (1 << at)
-            for at, name in enumerate(sent.columns[start : start + 64])
-        ).alias(f"\0word {start}")
-        for start in range(0, sent.width, 64)
-    ]
-    rows = sent.select(words).with_row_index(_ROW)
+    rows = sent.select(bit_words(sent.columns)).with_row_index(_ROW)
     grouped = rows.group_by(pl.exclude(_ROW), maintain_order=True).agg(_ROW)
     return sent[grouped[_ROW].list.first()].hstack([grouped[_ROW]])
 
@@ -144,7 +124,7 @@ def _encode_patterns(values: pl.DataFrame, patterns: pl.DataFrame) -> pl.Series:
         some = values.select(sent for sent, is_in in zip(values.columns, is_sent, strict=True) if is_in)
         some = some if patterns.height == 1 else some[rows]
         texts.append(some.select(struct_of(chosen).struct.json_encode()).to_series())
-    return pl.concat(texts).gather(patterns[_ROW].explode().arg_sort())
+    return pl.concat(texts).gather(patterns[_ROW].explode(empty_as_null=True).arg_sort())
 
 
 def _encode_cells(changes: pl.DataFrame, sent: Sequence[str], *, has_raw: bool) -> pl.Expr:

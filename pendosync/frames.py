@@ -318,6 +318,16 @@ def struct_of(parts: AbstractMapping[str, pl.Expr]) -> pl.Expr:
     return pl.struct([expr.alias(name) for name, expr in parts.items()])
 
 
+def bit_words(names: Sequence[str]) -> list[pl.Expr]:
+    """Return Boolean columns as the bits of whole numbers, 64 a word: what is compared or grouped as one."""
+    return [
+        pl.sum_horizontal(
+            pl.col(name).cast(pl.UInt64) * (1 << at) for at, name in enumerate(names[start : start + 64])
+        ).alias(f"\0word {start}")
+        for start in range(0, len(names), 64)
+    ]
+
+
 def empty_changes(types: AbstractMapping[str, pl.DataType]) -> pl.DataFrame:
     """Return a CHANGES frame without rows, for fields of these polars types."""
     values = pl.Struct(dict(types))

@@ -27,7 +27,7 @@ FLOORS = (
     ("results",),
     ("overview", "settings", "shapes", "traits", "kinds"),
     ("mapping", "messages", "notes"),
-    ("tables", "rules", "spec", "encoding"),
+    ("tables", "rules", "spec", "encoding", "digests"),
     ("suggestions", "casts"),
     ("heads",),
     ("id_checks",),
