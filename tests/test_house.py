@@ -20,7 +20,7 @@ PACKAGE = ROOT / "pendosync"
 FLOORS = (
     ("errors", "meter", "turns"),
     ("reports",),
-    ("regions", "folders", "gates", "pacing", "retries"),
+    ("regions", "folders", "gates", "pacing", "retries", "transports"),
     ("throttle", "keys"),
     ("env",),
     ("frames",),
@@ -57,7 +57,7 @@ SANDBOX_IMPORTS = {"errors", "regions"}
 """All that the sandbox takes from us: written from Pendo's reference, it can't share a mistake with the client."""
 
 WALLS = {
-    "httpx": {"throttle", "auth", "client"},
+    "httpx": {"throttle", "auth", "client", "transports"},
     "sqlite3": {"rundb", "runfile"},
     "filelock": {"runfile"},
     "anywidget": {"preview"},
