@@ -18,36 +18,42 @@ def digest_of(changes: pl.DataFrame, /) -> bytes:
     """Return SHA-256 over the columns that all CHANGES have, and `about`; columns that were kept don't count.
 
     The text is CSV: a line a row, texts in quotes, null as nothing, dates as epoch milliseconds, lists as JSON and
-    what changed as the bits of whole numbers. No hash of polars' own is taken, and no file's bytes: they differ between
-    versions.
+    what changed as the bits of whole numbers. Columns without any value stand in the first line alone, which names them
+    by their places. No hash of polars' own is taken, and no file's bytes: they differ between versions.
 
-    Cost: 0.7 s for a million ids with ten fields, on one core.
+    Cost: half a second for a million ids with ten fields, on one core.
     """
-    digest = hashlib.sha256()
-    for window in changes.select(*CHANGE_COLUMNS, *about_column(changes)).iter_slices(_WINDOW):
+    columns = [
+        column for name in (*CHANGE_COLUMNS, *about_column(changes)) for column in _parts(changes[name])
+    ]
+    plain = pl.DataFrame([column.alias(str(at)) for at, column in enumerate(columns)])
+    empty = [column.name for column in plain if column.null_count() == plain.height]
+    digest = hashlib.sha256(",".join(empty).encode() + b"\n")
+    for window in plain.drop(empty).iter_slices(_WINDOW):
         text = io.BytesIO()
-        _plain(window.rechunk()).write_csv(text, include_header=False, quote_style="non_numeric")
+        window.rechunk().select(_cells(window)).write_csv(
+            text, include_header=False, quote_style="non_numeric"
+        )
         digest.update(text.getbuffer())
     return digest.digest()
 
 
-def _plain(changes: pl.DataFrame) -> pl.DataFrame:
-    """Return a column for each part of each struct, of types that CSV can hold."""
-    columns: list[pl.Series] = []
-    for column in changes.get_columns():
-        if column.name == "changed":
-            columns += column.struct.unnest().select(bit_words(column.struct.fields)).get_columns()
-        elif isinstance(column.dtype, pl.Struct):
-            columns += column.struct.unnest().get_columns()
-        else:
-            columns.append(column)
-    return pl.DataFrame([_cell(column).alias(str(at)) for at, column in enumerate(columns)])
+def _parts(column: pl.Series) -> list[pl.Series]:
+    """Return the parts of a struct, those of `changed` as words of bits; another column as it is."""
+    if not isinstance(column.dtype, pl.Struct):
+        return [column]
+    parts = column.struct.unnest()
+    return (parts.select(bit_words(parts.columns)) if column.name == "changed" else parts).get_columns()
 
 
-def _cell(column: pl.Series) -> pl.Series:
-    if column.dtype == DTYPES["date"]:
-        return column.dt.epoch("ms")
-    if isinstance(column.dtype, pl.List):
-        text = pl.struct(pl.col("list")).struct.json_encode()
-        return column.to_frame("list").select(text).to_series()
-    return column
+def _cells(window: pl.DataFrame) -> list[pl.Expr]:
+    """Return what CSV can hold of each column."""
+    return [_cell(name, dtype) for name, dtype in window.schema.items()]
+
+
+def _cell(name: str, dtype: pl.DataType) -> pl.Expr:
+    if dtype == DTYPES["date"]:
+        return pl.col(name).dt.epoch("ms")
+    if isinstance(dtype, pl.List):
+        return pl.struct(pl.col(name).alias("list")).struct.json_encode().alias(name)
+    return pl.col(name)

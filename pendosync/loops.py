@@ -7,7 +7,7 @@ import concurrent.futures
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from pendosync.errors import ClientError
@@ -136,35 +136,39 @@ def _look_at(task: asyncio.Task[Any]) -> None:
 
 
 class Supply(Generic[T]):
-    """Hands out, one by one, what is made beside the loop a window ahead. For one loop only.
+    """Hands out, one by one and in order, what is made beside the loop a little ahead. For one loop only.
 
     Args:
-        windows: makes some at a time, slowly.
+        makers: each makes some, slowly, in a thread of its own.
+        ahead: how many of them may be at work.
     """
 
-    def __init__(self, windows: Iterator[Iterable[T]]) -> None:
-        self._windows = windows
+    def __init__(self, makers: Iterable[Callable[[], Iterable[T]]], *, ahead: int = 2) -> None:
+        self._makers = iter(makers)
+        self._ahead = ahead
         self._ready: deque[T] = deque()
+        self._coming: deque[asyncio.Task[Iterable[T]]] = deque()
         self._turn = asyncio.Lock()
-        self._coming: asyncio.Task[Iterable[T] | None] | None = self._make()
+        self._begin()
 
     async def next(self) -> T | None:
-        """Return the next one, or None where there are no more."""
+        """Return the next one, or None where there are no more; raises what its maker raises."""
         while not self._ready:
             async with self._turn:
                 if self._ready:
                     break
-                if self._coming is None:
+                if not self._coming:
                     return None
-                window = await asyncio.shield(self._coming)
-                self._coming = None if window is None else self._make()
-                self._ready.extend(window or ())
+                self._ready.extend(await asyncio.shield(self._coming[0]))
+                self._coming.popleft()
+                self._begin()
         return self._ready.popleft()
 
-    def _make(self) -> asyncio.Task[Iterable[T] | None]:
-        coming = asyncio.create_task(run_beside(next, self._windows, None))
-        coming.add_done_callback(_look_at)
-        return coming
+    def _begin(self) -> None:
+        while len(self._coming) < self._ahead and (make := next(self._makers, None)) is not None:
+            task = asyncio.create_task(run_beside(make))
+            task.add_done_callback(_look_at)
+            self._coming.append(task)
 
 
 def closed_error() -> ClientError:

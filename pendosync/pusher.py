@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal
 
+import polars as pl
+
 from pendosync.answers import read_answer, read_error, stops_the_run
 from pendosync.audiences.creation import AudienceCalls
 from pendosync.client import Client
@@ -37,7 +39,7 @@ from pendosync.shapes import Step, steps_of
 from pendosync.splitting import RequestSize, ask_in_parts, name_failures
 from pendosync.tally import Tally
 from pendosync.turns import StoppedError, Turns
-from pendosync.wire import build_requests, build_step
+from pendosync.wire import build_requests, build_window, windows_of
 
 _SHOW_EVERY_S: Final = 0.1
 _BEAT_EVERY_S: Final = 2.0
@@ -198,7 +200,7 @@ class Pusher:
     async def _send_step(self, step: Step) -> None:
         self._audience.ensure_created(step)
         rest = iter([number for number in self._remaining.partial if number in step.batches])
-        batches = Supply(self._windows(step))
+        batches = Supply(self._makers(step))
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(self.plan.shape.at_once or self._pace.at_once, step.n_batches)):
                 workers.create_task(self._send_all(rest, batches))
@@ -207,17 +209,21 @@ class Pusher:
         if not self._is_stopping():
             self._note = note
 
-    def _windows(self, step: Step) -> Iterator[list[Batch]]:
-        """Yield the batches of a step that are left, some at a time; called beside the loop."""
-        size, known = (
-            self.plan.shape.ids_per_request,
-            self._remaining.settled | self._remaining.partial.keys(),
-        )
-        for requests in build_step(self.plan.changes, self._audience.shape, step, but=frozenset(known)):
-            yield [
-                _batch(step.first_row + (request[0] - step.first_batch) * size, *request)
-                for request in requests.iter_rows()
-            ]
+    def _makers(self, step: Step) -> Iterator[Callable[[], list[Batch]]]:
+        """Yield what makes the batches of a step that are left, some at a time."""
+        known = frozenset(self._remaining.settled | self._remaining.partial.keys())
+        for window in windows_of(step, self.plan.shape):
+            if not known.issuperset(window.batches):
+                yield partial(self._make_batches, window, known)
+
+    def _make_batches(self, window: Step, known: frozenset[int]) -> list[Batch]:
+        """Return the batches of a window that are not *known*; called beside the loop."""
+        shape, size = self._audience.shape, self.plan.shape.ids_per_request
+        requests = build_window(self.plan.changes, shape, window, but=known)
+        return [
+            _batch(window.first_row + (request[0] - window.first_batch) * size, *request)
+            for request in _in_bytes(requests).iter_rows()
+        ]
 
     async def _send_all(self, rest: Iterator[int], batches: Supply[Batch]) -> None:
         try:
@@ -384,7 +390,7 @@ class Pusher:
         """Return a request of these rows alone, each record as the same bytes."""
         rows = self.plan.changes.slice(first_row, n_rows)
         (request,) = build_requests(rows, replace(self._audience.shape, batch_size=n_rows, canary=None))
-        _, method, path, ids, body = request.row(0)
+        _, method, path, ids, body = _in_bytes(request).row(0)
         return _batch(first_row, number, method, path, ids, body)
 
     async def _record_sending(self, batch: Batch) -> None:
@@ -467,6 +473,10 @@ class Pusher:
             self._tell()
 
 
-def _batch(first_row: int, number: int, method: str, path: str, ids: list[str], body: str) -> Batch:
-    content = body.encode()
-    return Batch(number, first_row, method, path, ids, content, hashlib.sha256(content).hexdigest())
+def _in_bytes(requests: pl.DataFrame) -> pl.DataFrame:
+    """Return REQUESTS with bodies in bytes. Measured: a text that Python has to encode takes four times as long."""
+    return requests.with_columns(pl.col("body").cast(pl.Binary))
+
+
+def _batch(first_row: int, number: int, method: str, path: str, ids: list[str], body: bytes) -> Batch:
+    return Batch(number, first_row, method, path, ids, body, hashlib.sha256(body).hexdigest())
