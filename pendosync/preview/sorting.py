@@ -28,7 +28,7 @@ def sort_positions(values: pl.Series, *, down: bool, most_ranks: int = 5_000) ->
         values = values.list.join("\0")
     if values.dtype != pl.String or values.null_count() == len(values):
         return values.arg_sort(descending=down, nulls_last=True)
-    if values.approx_n_unique() <= most_ranks:
+    if values.to_frame().select(pl.all().approx_n_unique()).item() <= most_ranks:
         return _ranks(values).arg_sort(descending=down, nulls_last=True)
     return _sort_by_words(values, down=down)
 
