@@ -9,8 +9,13 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+_DRAWS = "benchmarks" in sys.orig_argv and {"--all", "--plot"} & {*sys.orig_argv}
 _NEEDED, _STAMP = (
-    ("playwright", ".tests") if "benchmarks.preview" in sys.orig_argv else ("polars", ".runtime")
+    ("playwright", ".tests")
+    if "benchmarks.preview" in sys.orig_argv
+    else ("altair", ".bench")
+    if _DRAWS
+    else ("polars", ".runtime")
 )
 
 

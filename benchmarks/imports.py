@@ -38,7 +38,11 @@ _TIMED: Final = (
 def import_once(statement: str, env: Mapping[str, str]) -> tuple[float, float]:
     """Return the seconds of wall and of CPU that a fresh process needs for a statement."""
     done = subprocess.run(
-        [sys.executable, "-c", _TIMED.format(statement)], env=env, check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _TIMED.format(statement)],
+        env=env,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     wall, cpu = done.stdout.split()
     return float(wall), float(cpu)

@@ -45,11 +45,13 @@ class Page:
     """
 
     def __init__(self, plan: Any) -> None:
-        began = time.perf_counter()
         import comm
+        import IPython  # noqa: F401  a kernel has loaded it, and what packs its messages
 
         import pendosync as ps
 
+        packer()
+        began = time.perf_counter()
         self._sent: list[Message] = []
         comm.create_comm = self._connect
         self._view = ps.preview_plan(plan)

@@ -9,7 +9,9 @@ import pytest
 
 import pendosync as ps
 
-HEAVY = "ipywidgets anywidget IPython tornado altair sqlite3 filelock asyncio httpx polars pandas numpy dotenv"
+HEAVY = (
+    "ipywidgets anywidget IPython tornado altair sqlite3 filelock asyncio httpx polars pandas numpy dotenv"
+)
 
 
 def loaded_after(statement: str) -> set[str]:

@@ -90,5 +90,7 @@ def test_the_most_frequent_values_of_both_sides_are_pictured(every: int) -> None
     pairs = {value: [side.get(value, 0) for side in counts] for value in counts[0] | counts[1]}
     top = sorted(pairs, key=lambda value: (max(pairs[value]), value), reverse=True)[:6]
     assert sorted(picture["labels"]) == sorted(top)
-    assert dict(zip(picture["labels"], picture["bars"], strict=True)) == {value: pairs[value] for value in top}
+    assert dict(zip(picture["labels"], picture["bars"], strict=True)) == {
+        value: pairs[value] for value in top
+    }
     assert picture["n_values"] == len(pairs)

@@ -14,7 +14,9 @@ texts = st.lists(st.none() | st.text(max_size=12) | st.text("ab\0é日", max_siz
 
 @pytest.mark.parametrize("few", [0, 5_000], ids=["as words", "as ranks"])
 @given(values=texts, down=st.booleans())
-def test_texts_are_sorted_byte_by_byte_with_nulls_last(few: int, values: list[str | None], down: bool) -> None:
+def test_texts_are_sorted_byte_by_byte_with_nulls_last(
+    few: int, values: list[str | None], down: bool
+) -> None:
     column = pl.Series(values, dtype=pl.String)
     positions = sort_positions(column, down=down, most_ranks=few)
     assert sorted(positions) == list(range(len(values)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
 import polars as pl
@@ -49,8 +48,9 @@ def _sort_by_words(texts: pl.Series, *, down: bool) -> pl.Series:
 
 def _words(texts: pl.Series) -> pl.Series:
     """Return a number for each text, of which no smaller one belongs to a greater text: UTF-8 is sorted byte by byte."""
-    ends = [str(end).encode() for end in (texts.min(), texts.max())]
-    n_common = len(os.path.commonprefix(ends))
+    least, greatest = (str(end).encode() for end in (texts.min(), texts.max()))
+    differ = (at for at, (one, other) in enumerate(zip(least, greatest, strict=False)) if one != other)
+    n_common = next(differ, len(least))
     padded = pl.col("text").cast(pl.Binary) + pl.lit(b"\0" * _WORD)
     word = padded.bin.slice(n_common, _WORD).bin.reinterpret(dtype=pl.UInt64, endianness="big")
     return texts.alias("text").to_frame().select(word).to_series()
