@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import altair as alt
 
-from benchmarks.lines import Line, shown
+from benchmarks.lines import Line, shown, shown_target
 from benchmarks.reading import Told
 
 OURS: Final = ("pendosync", "push of a plan", "from the file")
@@ -17,7 +17,8 @@ OURS: Final = ("pendosync", "push of a plan", "from the file")
 _BLUE: Final = "#2f6fb0"
 _GREY: Final = "#b8bcc4"
 _RED: Final = "#c0392b"
-_MOST_MARGIN: Final = 1_000.0
+_DARK: Final = "#333"
+_MOST_MARGIN: Final = 100.0
 
 
 def draw_all(told: Told, folders: Sequence[Path]) -> list[Path]:
@@ -38,7 +39,12 @@ def _charts(told: Told) -> Iterator[tuple[str, Any]]:
         rates = [line for line in report.lines if line["unit"].endswith("/s")]
         if len(rates) > 1:
             yield name, draw_rates(rates)
-    promises = [line for report in told.values() for line in report.promised if line["target"]]
+    promises = [
+        Line(**{**line, "question": f"{name}: {line['question']}"})
+        for name, report in told.items()
+        for line in report.promised
+        if line["target"]
+    ]
     if promises:
         yield "promises", draw_promises(promises)
 
@@ -47,58 +53,56 @@ def draw_rates(lines: Sequence[Line]) -> Any:
     """Return bars of what each way reaches a second, on a logarithmic scale, those of pendosync marked."""
     rows = [
         {
-            "way": line["question"],
-            "rate": line["measured"],
+            "name": line["question"],
+            "at": line["measured"],
+            "end": line["measured"],
             "shown": shown(line["measured"], ""),
-            "whose": "pendosync" if line["question"].startswith(OURS) else "others",
+            "group": "pendosync" if line["question"].startswith(OURS) else "others",
         }
         for line in sorted(lines, key=lambda line: -line["measured"])
         if line["measured"] > 0
     ]
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("way:N", sort=None, title=None, axis=alt.Axis(labelLimit=420)),
-        x=alt.X("rate:Q", scale=alt.Scale(type="log"), title=f"{lines[0]['unit']}, logarithmic"),
-        color=alt.Color(
-            "whose:N", scale=alt.Scale(domain=["pendosync", "others"], range=[_BLUE, _GREY]), title=None
-        ),
-    )
-    return _framed(
-        base.mark_bar().encode(x2=alt.datum(min(row["rate"] for row in rows) / 3))
-        + base.mark_text(align="left", dx=4).encode(text="shown:N", color=alt.value("#333"))
-    )
+    start = min(row["at"] for row in rows) / 3
+    colours = {"pendosync": _BLUE, "others": _GREY}
+    return _framed(_bars(rows, f"{lines[0]['unit']}, logarithmic", colours, start=start))
 
 
 def draw_promises(lines: Sequence[Line]) -> Any:
     """Return how much better than promised each number is: 1 is the promise, right of it is better."""
     rows = [
         {
-            "question": line["question"],
-            "margin": margin(line),
-            "shown": f"{shown(line['measured'], line['unit'])}",
-            "holds": "holds" if line["holds"] else "falls short",
+            "name": line["question"],
+            "at": margin(line),
+            "end": max(1, margin(line)),
+            "shown": f"{shown(line['measured'], line['unit'])}, promised {shown_target(line)}",
+            "group": "holds" if line["holds"] else "falls short",
         }
         for line in lines
     ]
+    title = "times as good as promised, logarithmic; 1 is the promise"
+    rule = alt.Chart(alt.Data(values=[{"at": 1}])).mark_rule(color=_DARK).encode(x="at:Q")
+    return _framed(_bars(rows, title, {"holds": _BLUE, "falls short": _RED}, start=1) + rule)
+
+
+def _bars(rows: list[dict[str, Any]], title: str, colours: dict[str, str], *, start: float) -> Any:
+    scale = alt.Scale(domain=[*colours], range=[*colours.values()])
+    axis = alt.Axis(grid=False, tickCount=5)
+    low, high = min(start, *(row["at"] for row in rows)), max(row["end"] for row in rows)
     base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("question:N", sort=None, title=None, axis=alt.Axis(labelLimit=420)),
+        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=600))
+    )
+    bars = base.mark_bar().encode(
         x=alt.X(
-            "margin:Q",
-            scale=alt.Scale(type="log"),
-            title="times as good as promised, logarithmic; 1 is the promise",
+            "at:Q", title=title, axis=axis, scale=alt.Scale(type="log", domain=[low, high * 3], nice=False)
         ),
-        color=alt.Color(
-            "holds:N", scale=alt.Scale(domain=["holds", "falls short"], range=[_BLUE, _RED]), title=None
-        ),
+        x2=alt.datum(start),
+        color=alt.Color("group:N", scale=scale, title=None, legend=alt.Legend(orient="bottom")),
     )
-    rule = alt.Chart(alt.Data(values=[{"at": 1}])).mark_rule(color="#333").encode(x="at:Q")
-    bars = base.mark_bar().encode(x2=alt.datum(1))
-    return _framed(
-        bars + base.mark_text(align="left", dx=4).encode(text="shown:N", color=alt.value("#333")) + rule
-    )
+    return bars + base.mark_text(align="left", dx=4, color=_DARK).encode(x="end:Q", text="shown:N")
 
 
 def margin(line: Line) -> float:
-    """Return how many times as good as its target a number is; at most a thousand, at least a thousandth."""
+    """Return how many times as good as its target a number is; at most a hundred, at least a hundredth."""
     measured, target = line["measured"], line["target"] or 0.0
     better, worse = (target, measured) if line["is_most"] else (measured, target)
     ratio = better / worse if worse else _MOST_MARGIN
