@@ -129,8 +129,8 @@ def check(told: Told) -> tuple[bool, list[str]]:
             f"Hint: python -m benchmarks --all"
         ]
     if not n_short:
-        return True, [f"All {n_promised} targets hold: {_listed(told)}."]
-    sentences = [f"{n_short} of {n_promised} targets fall short:"]
+        return True, [f"{n_promised} of {n_promised} targets hold: {_listed(told)}."]
+    sentences = [f"{n_short} of {n_promised} targets {'falls' if n_short == 1 else 'fall'} short:"]
     for name, lines in short.items():
         sentences += [f"  {name}: {text}" for text in table(lines)]
     return False, sentences

@@ -64,7 +64,7 @@ def test_all_that_holds_is_counted(tmp_path: Path) -> None:
     put(tmp_path, "of_somebody_else", [GOOD, GOOD])
     done = door(tmp_path, "--check")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "All 3 targets hold: of_somebody_else (2), plan (1).\n"
+    assert done.stdout == "3 of 3 targets hold: of_somebody_else (2), plan (1).\n"
 
 
 def test_what_falls_short_is_named(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_what_falls_short_is_named(tmp_path: Path) -> None:
     done = door(tmp_path, "--check")
     assert done.returncode == 1
     first, second = done.stdout.splitlines()
-    assert first == "1 of 3 targets fall short:"
+    assert first == "1 of 3 targets falls short:"
     assert " ".join(second.split()) == "push: push | a plan ÷ raw sockets 0.4 ≥ 0.5 FALLS SHORT"
 
 
@@ -100,7 +100,7 @@ def test_a_damaged_file_is_told_and_the_others_are_read(tmp_path: Path, lines: A
     put(tmp_path, "plan", [GOOD])
     done = door(tmp_path, "--check")
     assert done.returncode == 1
-    assert done.stdout == "All 1 targets hold: plan (1).\n"
+    assert done.stdout == "1 of 1 targets hold: plan (1).\n"
     assert f"damaged.json can't be read: {reason}" in done.stderr
     assert "Expected a list of {question, measured, target, is_most, unit, holds}. Hint: " in done.stderr
 
