@@ -87,6 +87,11 @@ $(VENV)/.tests: $(VENV)/.runtime $(KERNELS)
 		$(BIN)/python $(PIP) install --upgrade --no-deps --target $(VENV)/kernels/$$(basename $$list .txt) -r $$list || exit 1; done
 	@touch $@
 
+$(VENV)/.bench: $(VENV)/.tests
+	@echo "Installing what draws the benchmarks' pictures into $(VENV)/ …"
+	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[bench]'
+	@touch $@
+
 $(LOWEST)/.tests: pyproject.toml requirements-lowest.txt
 	$(call ensure_venv,$(LOWEST))
 	@echo "Installing the lowest versions allowed into $(LOWEST)/ (about half a minute) …"
