@@ -204,6 +204,7 @@ class Pusher:
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(self.plan.shape.at_once or self._pace.at_once, step.n_batches)):
                 workers.create_task(self._send_all(rest, batches))
+        await self._write_left()
 
     def _say(self, note: str) -> None:
         if not self._is_stopping():

@@ -63,7 +63,7 @@ class SpreadTransport(httpx.AsyncBaseTransport):
     """Hands each request to a transport of its own, which takes the next one once the answer is read.
 
     Args:
-        make: gives a transport; there are as many as requests in flight at most.
+        make: gives a transport; there are as many as requests in flight at most, and one to begin with.
 
     Source: measured, a pool of httpx takes longer for each request the more connections it holds: at 32 in flight a
     third of the requests of 32 pools of one.
@@ -72,7 +72,7 @@ class SpreadTransport(httpx.AsyncBaseTransport):
     def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
         self._make = make
         self._all: list[httpx.AsyncBaseTransport] = []
-        self._free: list[httpx.AsyncBaseTransport] = []
+        self._free = [self._more()]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send, and return the answer with its body read."""

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -41,6 +41,7 @@ from pendosync.retries import Retry
 from pendosync.sandbox import Sandbox
 from pendosync.settings import Settings
 from pendosync.throttle import FakeClock
+from pendosync.transports import Carrier
 
 KEYS = {"integration_key": "int3gration-key", "app_key": "app/k3y+?", "track_secret": "tr4ck-secret"}
 SHAPES = [*KEYS.values(), "app%2Fk3y%2B%3F"]
@@ -142,7 +143,7 @@ def test_a_missing_secret_is_told_before_anything_is_sent(secret: str, path: str
     tries: list[int] = []
     with open_client(settings(**{secret: None}), transport=httpx.MockTransport(lambda _: 1 / 0)) as client:  # type: ignore[arg-type, return-value]
         with pytest.raises(SettingsError, match=r"none is set.*Hint: put PENDO_"):
-            ask(client, path=path, host=host, on_try=tries.append)
+            ask(client, path=path, host=host, on_try=noting(tries))
         assert (tries, client.n_requests) == ([], 0)
 
 
@@ -380,6 +381,15 @@ def test_a_cut_connection_is_tried_again(sandbox: Sandbox, client: Client, when:
 # --- trying again
 
 
+def noting(tries: list[int]) -> Callable[[int], Awaitable[None]]:
+    """Return what notes the number of each try."""
+
+    async def note(number: int) -> None:
+        tries.append(number)
+
+    return note
+
+
 def failing(times: int, status: int = 503, **headers: str) -> tuple[Respond, list[float], FakeClock]:
     """A Pendo that fails so many times, the times of its requests, and their clock."""
     clock, at = FakeClock(), list[float]()
@@ -395,7 +405,7 @@ def test_a_retryable_error_is_tried_again_and_each_try_is_counted() -> None:
     respond, at, clock = failing(3)
     tries: list[int] = []
     with a_client(respond, clock=clock) as client:
-        assert ask(client, on_try=tries.append).status == 200
+        assert ask(client, on_try=noting(tries)).status == 200
         assert (tries, client.n_requests, len(at)) == ([1, 2, 3, 4], 4, 4)
 
 
@@ -502,7 +512,7 @@ def test_a_try_that_is_stopped_sends_nothing() -> None:
     class StopError(Exception):
         pass
 
-    def stop(number: int) -> None:
+    async def stop(number: int) -> None:
         if number == 2:
             raise StopError
 
@@ -837,18 +847,22 @@ def failures() -> Iterator[Settings]:
             yield settings(api_url=url, data_url=url)
 
 
+@pytest.mark.parametrize("carrier", ["httpx", "aiohttp"])
 def test_no_key_shows_in_logs_tracebacks_or_output(
-    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], carrier: Carrier
 ) -> None:
+    pytest.importorskip(carrier)
     caplog.set_level(logging.DEBUG)
     texts: list[str] = []
     for failing_settings in failures():
-        with open_client(failing_settings, retry=Retry(attempts=2, base_s=0), timeout_s=5) as client:
+        with open_client(
+            failing_settings, retry=Retry(attempts=2, base_s=0), timeout_s=5, carrier=carrier
+        ) as client:
             for path, host in (("/api/v1/x", "api"), (WEBHOOK, "data"), ("/data/track", "data")):
                 texts.append(seen_of_failure(client, path, host))
     out, err = capfd.readouterr()
     logged = [f"{record.getMessage()} {record.args}" for record in caplog.records]
-    assert any("httpcore" in record.name for record in caplog.records)
+    assert carrier == "aiohttp" or any("httpcore" in record.name for record in caplog.records)
     assert any(WEBHOOK in line for line in logged), "httpx logs each request's address"
     shown = "\n".join([*texts, *logged, out, err])
     assert [key for key in SHAPES if key in shown] == []

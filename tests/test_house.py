@@ -65,6 +65,8 @@ WALLS = {
     "traitlets": {"preview"},
     "IPython": {"preview"},
     "asyncio": {"throttle", "loops", "client", "lookback", "turns", "pusher", "runs", "sandbox"},
+    "aiohttp": {"transports"},
+    "yarl": {"transports"},
     "tornado": {"sandbox"},
     "dotenv": {"env"},
     "fastexcel": {"tables"},
@@ -87,6 +89,7 @@ WALLS = {
         "kinds",
         "keys",
         "env",
+        "transports",
     }
     - {"client", "rundb", "runfile"},
 }

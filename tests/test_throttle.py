@@ -327,7 +327,7 @@ def handed_over(pace: Pace, n: int, works_s: Sequence[float]) -> list[float]:
         return httpx.Response(200)
 
     async def one(number: int) -> None:
-        def begin() -> None:
+        async def begin() -> None:
             begun.append(clock.now())
             clock.work(works_s[number % len(works_s)])
 
@@ -368,7 +368,7 @@ def test_what_stops_a_start_takes_no_turn_and_no_room() -> None:
             await throttle.acquire(0, stop)
         return await asyncio.wait_for(throttle.acquire(), 5)
 
-    def stop() -> None:
+    async def stop() -> None:
         raise KeyError
 
     assert asyncio.run(stopped()) == 0
@@ -725,16 +725,21 @@ def answering(*answers: httpx.Response) -> Scripted:
 REQUEST = httpx.Request("GET", "https://app.pendo.io/")
 
 
-def test_a_place_is_free_once_the_body_is_closed() -> None:
+def test_a_place_is_free_once_the_body_is_read() -> None:
     async def read() -> None:
-        throttle = Throttle(Pace(None, 1), FakeClock())
-        transport = ThrottledTransport(answering(httpx.Response(200, content=b"abc")), throttle)
-        response = await transport.handle_async_request(REQUEST)
+        throttle, has_come = Throttle(Pace(None, 1), FakeClock()), asyncio.Event()
+
+        async def body() -> AsyncIterator[bytes]:
+            yield b"a"
+            await has_come.wait()
+            yield b"bc"
+
+        transport = ThrottledTransport(answering(httpx.Response(200, content=body())), throttle)
+        answer = asyncio.create_task(transport.handle_async_request(REQUEST))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(throttle.acquire(), 0.01)
-        assert await response.aread() == b"abc"
-        await response.aclose()
-        await response.aclose()
+        has_come.set()
+        assert await (await answer).aread() == b"abc"
         await _all_places_are_free(throttle)
 
     asyncio.run(read())
@@ -752,7 +757,7 @@ def test_a_place_is_free_after_an_error_and_after_a_cancelled_body() -> None:
 
         return httpx.Response(200, content=chunks())
 
-    def stop() -> None:
+    async def stop() -> None:
         raise KeyError("stopped")
 
     async def each() -> None:

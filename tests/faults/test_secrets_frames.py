@@ -129,7 +129,7 @@ def test_an_error_that_httpx_does_not_know_leaves_the_outcome_unknown(path: str)
 
 @pytest.mark.parametrize("path", PATHS)
 def test_what_stops_a_request_comes_up_as_it_was_raised(path: str) -> None:
-    def stop(number: int) -> None:
+    async def stop(number: int) -> None:
         try:
             raise OSError("disk full")
         except OSError as error:
