@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from html import escape
 from typing import Final
 from urllib.parse import quote
@@ -72,12 +73,18 @@ class _QuietHeaders(httpx.Headers):
         return repr(httpx.Headers(shown))
 
 
+def _with_key(url: httpx.URL, secret: Secret) -> _QuietURL:
+    """Return the address with the secret in place of its mask. httpx takes long to read an address."""
+    key = quote(secret.reveal(), safe="").encode()
+    return _QuietURL(url.copy_with(raw_path=url.raw_path.replace(MASK.encode(), key)))
+
+
 class _QuietRequest(httpx.Request):
     """The copy of a request that holds the secret: no repr of it, of its address or of its headers shows it."""
 
-    def __init__(self, shown: httpx.Request, url: httpx.URL, headers: httpx.Headers) -> None:
-        super().__init__(shown.method, url, stream=shown.stream, extensions=shown.extensions)
-        self.url, self.headers = _QuietURL(url), _QuietHeaders(headers)
+    def __init__(self, shown: httpx.Request, url: _QuietURL, headers: _QuietHeaders) -> None:
+        self.__dict__.update(shown.__dict__)
+        self.url, self.headers = url, headers
 
     def __repr__(self) -> str:
         return f"<Request({self.method!r}, {self.url!r})>"
@@ -89,19 +96,18 @@ class AuthTransport(httpx.AsyncBaseTransport):
     def __init__(self, inner: httpx.AsyncBaseTransport, settings: Settings) -> None:
         self._inner = inner
         self._settings = settings
+        self._with_key = lru_cache(maxsize=4)(_with_key)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await self._inner.handle_async_request(self._with_secret(request))
 
     def _with_secret(self, request: httpx.Request) -> httpx.Request:
         name = request.extensions[SECRET]
-        url, headers, secret = request.url, request.headers.copy(), self._settings.secret(name)
+        secret, headers = self._settings.secret(name), request.headers.raw
         if name == "app_key":
-            key = quote(secret.reveal(), safe="").encode()
-            url = url.copy_with(raw_path=url.raw_path.replace(MASK.encode(), key))
-        else:
-            headers[KEY_HEADER] = secret.reveal()
-        return _QuietRequest(request, url, headers)
+            return _QuietRequest(request, self._with_key(request.url, secret), _QuietHeaders(headers))
+        key = (KEY_HEADER.encode(), secret.reveal().encode())
+        return _QuietRequest(request, _QuietURL(request.url), _QuietHeaders([*headers, key]))
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from importlib.metadata import version
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, ParamSpec, TypeVar
@@ -74,7 +74,16 @@ _SHARED_KEYS: Final[AbstractMapping[Host, tuple[str, ...]]] = MappingProxyType(
 )
 """Host → the secrets of which the first that is set names the throttle of its requests."""
 
-_LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "aiohttp.client")
+_HEADERS: Final = (
+    ("User-Agent", f"pendosync/{version('pendosync')}"),
+    ("Accept", "application/json"),
+    ("Accept-Encoding", "gzip, deflate"),
+    ("Connection", "keep-alive"),
+)
+_HEADERS_OF_JSON: Final = (*_HEADERS, ("Content-Type", "application/json"))
+
+_log: Final = logging.getLogger("pendosync")
+_LOGGERS: Final = ("pendosync", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "aiohttp.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,6 @@ class Answer:
         status: 200 to 299.
         body: the bytes, decompressed; not in the repr.
         method, path: what it answers, the path masked.
-        shown: the beginning of the body as people may see it.
         masked: hides the secrets in a text of the body before it is shown or written.
     """
 
@@ -93,8 +101,12 @@ class Answer:
     body: bytes = field(default=b"", repr=False)
     method: str = ""
     path: str = ""
-    shown: str = field(default="", repr=False)
     masked: Callable[[str], str] = field(default=str, repr=False, compare=False)
+
+    @property
+    def shown(self) -> str:
+        """The beginning of the body as people may see it."""
+        return _beginning(self.body, self.masked)
 
     def json(self) -> Any:
         """Return the body's content.
@@ -157,8 +169,9 @@ def open_client(
 class Client:
     """One Pendo's client: every network verb hands its work to this client's thread. Made by `open_client`.
 
-    Secrets are put in below httpx's client, so what httpx logs or raises holds masked paths and no key. The pace is
-    shared with all clients of the same host and key in this process.
+    It speaks httpx: requests, answers, errors and the transport below are httpx's. Secrets are put in by a transport, so
+    that what is above holds masked paths and no key. Each answer is logged to `pendosync` at INFO. The pace is shared
+    with all clients of the same host and key in this process.
 
     Attributes:
         settings: with which keys.
@@ -175,15 +188,15 @@ class Client:
     ) -> None:
         self.settings = settings
         self._clock = clock
-        self._timeout_s = timeout_s
+        self._timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S)).as_dict()
         self._retry = retry
         self._carrier = carrier
         self._transport = transport
         self._n_requests = 0
         self._welcome: set[Host] = set()
-        self._https: dict[Host, httpx.AsyncClient] = {}
+        self._transports: dict[Host, httpx.AsyncBaseTransport] = {}
         self._throttles: dict[Host, Throttle] = {}
-        self._thread = LoopThread(partial(_close_each, self._https))
+        self._thread = LoopThread(partial(_close_each, self._transports))
         self._mask = Mask(settings)
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(self._mask)
@@ -322,19 +335,20 @@ class Client:
                 raise
             self._n_requests += 1
 
-        http = self._http(ask.host)
+        transport = self._transport_to(ask.host)
         try:
-            url = self._base_url(ask.host) + ask.path
-            headers = {"Content-Type": "application/json"} if ask.body is not None else {}
-            marks = {SECRET: ask.secret, ROWS: ask.rows, ON_START: count}
-            request = http.build_request(ask.method, url, content=ask.body, headers=headers, extensions=marks)
-            response = await http.send(request)
+            url = _url_of(self._base_url(ask.host) + ask.path)
+            marks = {SECRET: ask.secret, ROWS: ask.rows, ON_START: count, "timeout": self._timeout}
+            headers = _HEADERS if ask.body is None else _HEADERS_OF_JSON
+            request = httpx.Request(ask.method, url, headers=headers, content=ask.body, extensions=marks)
+            response = await transport.handle_async_request(request)
+            body = _content_of(response)
         except BaseException as error:
             failure = (
                 stopped[0][0].with_traceback(stopped[0][1]) if stopped else self._failure(error, ask, tries)
             )
         else:
-            return self._read(response, ask, tries)
+            return self._read(response, body, ask, tries)
         # Outside of the except clause, so that nothing of what is below comes along: its frames hold requests with keys.
         raise failure
 
@@ -346,29 +360,26 @@ class Client:
         told = self._told(type(error).__name__, str(error))
         return no_answer(_error_of(error), ask, self.target, told, tries)
 
-    def _read(self, response: httpx.Response, ask: Ask, tries: int) -> Answer:
-        status, shown = response.status_code, self._shown(response.content)
+    def _read(self, response: httpx.Response, body: bytes, ask: Ask, tries: int) -> Answer:
+        status = response.status_code
+        _log.info("%s %s: %d", ask.method, ask.path, status)
         if response.is_success:
             self._welcome.add(ask.host)
-            return Answer(status, response.content, ask.method, ask.path, shown, self._mask.masked)
+            return Answer(status, body, ask.method, ask.path, self._mask.masked)
+        shown = _beginning(body, self._mask.masked)
         if response.is_redirect:
-            to = response.next_request.url.host if response.next_request else ""
+            to = _host_in(response.headers.get("Location", ""))
             raise redirected(ask, self.target, status, self._mask.masked(to))
         if status in (400, 401, 403) and ask.host not in self._welcome:
             raise key_refused(ask, self.target, status, shown, self._region_of_key(ask))
         raise refused(ask, status, shown, tries, asked_wait_s(response.headers))
 
-    def _http(self, host: Host) -> httpx.AsyncClient:
-        if host not in self._https:
-            throttle = self._throttle(host)
+    def _transport_to(self, host: Host) -> httpx.AsyncBaseTransport:
+        if host not in self._transports:
             inner = self._transport or self._network(self._base_url(host))
-            self._https[host] = httpx.AsyncClient(
-                transport=AuthTransport(ThrottledTransport(inner, throttle), self.settings),
-                headers={"User-Agent": f"pendosync/{version('pendosync')}", "Accept": "application/json"},
-                timeout=httpx.Timeout(self._timeout_s, connect=min(self._timeout_s, _CONNECT_S)),
-                follow_redirects=False,
-            )
-        return self._https[host]
+            throttled = ThrottledTransport(inner, self._throttle(host))
+            self._transports[host] = AuthTransport(throttled, self.settings)
+        return self._transports[host]
 
     def _throttle(self, host: Host) -> Throttle:
         if host not in self._throttles:
@@ -401,12 +412,8 @@ class Client:
     def _base_url(self, host: Host) -> str:
         return self.target.api_url if host == "api" else self.target.data_url
 
-    def _shown(self, body: bytes) -> str:
-        text = self._mask.masked(body[:20_000].decode("utf-8", "replace"))
-        return " ".join(text[:_SHOWN].split())
-
     def _told(self, name: str, text: str) -> str:
-        text = self._shown(text.encode("utf-8", "replace"))
+        text = _beginning(text.encode("utf-8", "replace"), self._mask.masked)
         return f"{name}: {text}" if text else name
 
     def _region_of_key(self, ask: Ask) -> str | None:
@@ -430,9 +437,30 @@ class Client:
         return f"Client({self.target}{', closed' if self._thread.is_closed else ''})"
 
 
-async def _close_each(https: dict[Host, httpx.AsyncClient]) -> None:
-    for http in https.values():
-        await http.aclose()
+def _beginning(body: bytes, masked: Callable[[str], str]) -> str:
+    text = masked(body[:20_000].decode("utf-8", "replace"))
+    return " ".join(text[:_SHOWN].split())
+
+
+def _content_of(response: httpx.Response) -> bytes:
+    """Return the body of an answer that was read, decompressed."""
+    if "Content-Encoding" in response.headers:
+        return response.read()
+    assert isinstance(response.stream, httpx.SyncByteStream)
+    return b"".join(response.stream)
+
+
+def _host_in(address: str) -> str:
+    """Return the host that an address names, or nothing."""
+    try:
+        return httpx.URL(address).host
+    except httpx.InvalidURL:
+        return ""
+
+
+async def _close_each(transports: dict[Host, httpx.AsyncBaseTransport]) -> None:
+    for transport in transports.values():
+        await transport.aclose()
 
 
 def _close(thread: LoopThread, mask: Mask) -> None:
@@ -450,6 +478,12 @@ async def _gather(function: Callable[[A], Coroutine[Any, Any, T]], arguments: It
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@lru_cache(maxsize=64)
+def _url_of(address: str) -> httpx.URL:
+    """Return an address as httpx reads it, which takes it long; most requests of a run go to the same."""
+    return httpx.URL(address)
 
 
 def _one_connection(context: ssl.SSLContext | None, proxy: str | None) -> httpx.AsyncBaseTransport:

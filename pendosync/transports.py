@@ -46,6 +46,8 @@ def ensure_carrier(carrier: Carrier | None) -> Carrier:
 
 async def read_whole(response: httpx.Response) -> httpx.Response:
     """Return the answer with its body read, as it came; the connection is free again."""
+    if isinstance(response.stream, httpx.ByteStream):
+        return response
     assert isinstance(response.stream, httpx.AsyncByteStream)
     try:
         body = b"".join([chunk async for chunk in response.stream])
