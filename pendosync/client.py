@@ -80,8 +80,6 @@ _HEADERS: Final = (
     ("Accept-Encoding", "gzip, deflate"),
     ("Connection", "keep-alive"),
 )
-_HEADERS_OF_JSON: Final = (*_HEADERS, ("Content-Type", "application/json"))
-
 _log: Final = logging.getLogger("pendosync")
 _LOGGERS: Final = ("pendosync", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "aiohttp.client")
 
@@ -339,16 +337,22 @@ class Client:
         try:
             url = _url_of(self._base_url(ask.host) + ask.path)
             marks = {SECRET: ask.secret, ROWS: ask.rows, ON_START: count, "timeout": self._timeout}
-            headers = _HEADERS if ask.body is None else _HEADERS_OF_JSON
-            request = httpx.Request(ask.method, url, headers=headers, content=ask.body, extensions=marks)
+            request = httpx.Request(
+                ask.method,
+                url,
+                headers=_headers(url, ask.body),
+                stream=httpx.ByteStream(ask.body or b""),
+                extensions=marks,
+            )
             response = await transport.handle_async_request(request)
-            body = _content_of(response)
+            if "Content-Encoding" in response.headers:
+                response.read()  # decompresses it
         except BaseException as error:
             failure = (
                 stopped[0][0].with_traceback(stopped[0][1]) if stopped else self._failure(error, ask, tries)
             )
         else:
-            return self._read(response, body, ask, tries)
+            return self._read(response, ask, tries)
         # Outside of the except clause, so that nothing of what is below comes along: its frames hold requests with keys.
         raise failure
 
@@ -360,13 +364,14 @@ class Client:
         told = self._told(type(error).__name__, str(error))
         return no_answer(_error_of(error), ask, self.target, told, tries)
 
-    def _read(self, response: httpx.Response, body: bytes, ask: Ask, tries: int) -> Answer:
+    def _read(self, response: httpx.Response, ask: Ask, tries: int) -> Answer:
+        """Return the answer. No variable holds its body as it came: a traceback may show them, and some servers echo."""
         status = response.status_code
         _log.info("%s %s: %d", ask.method, ask.path, status)
         if response.is_success:
             self._welcome.add(ask.host)
-            return Answer(status, body, ask.method, ask.path, self._mask.masked)
-        shown = _beginning(body, self._mask.masked)
+            return Answer(status, _content_of(response), ask.method, ask.path, self._mask.masked)
+        shown = _beginning(_content_of(response), self._mask.masked)
         if response.is_redirect:
             to = _host_in(response.headers.get("Location", ""))
             raise redirected(ask, self.target, status, self._mask.masked(to))
@@ -443,9 +448,9 @@ def _beginning(body: bytes, masked: Callable[[str], str]) -> str:
 
 
 def _content_of(response: httpx.Response) -> bytes:
-    """Return the body of an answer that was read, decompressed."""
+    """Return the body of an answer that was read, and decompressed where it has to be."""
     if "Content-Encoding" in response.headers:
-        return response.read()
+        return response.content
     assert isinstance(response.stream, httpx.SyncByteStream)
     return b"".join(response.stream)
 
@@ -484,6 +489,14 @@ async def _gather(function: Callable[[A], Coroutine[Any, Any, T]], arguments: It
 def _url_of(address: str) -> httpx.URL:
     """Return an address as httpx reads it, which takes it long; most requests of a run go to the same."""
     return httpx.URL(address)
+
+
+def _headers(url: httpx.URL, body: bytes | None) -> list[tuple[str, str]]:
+    """Return all the headers that a request has besides its key. httpx takes as long to find them as to send it."""
+    headers = [("Host", url.netloc.decode()), *_HEADERS]
+    if body is not None:
+        headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    return headers
 
 
 def _one_connection(context: ssl.SSLContext | None, proxy: str | None) -> httpx.AsyncBaseTransport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import concurrent.futures
 import os
@@ -101,7 +102,8 @@ async def run_beside(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwa
         except BaseException as error:
             future.set_exception(error)
 
-    threading.Thread(target=work, name="pendosync-beside", daemon=True).start()
+    # not by way of threading, whose start would hold up the loop until the thread has begun
+    _thread.start_new_thread(work, ())
     return await asyncio.wrap_future(future)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from looks import KEYS, keys_in, looks_of, looks_of_error
+from looks import KEYS, keys_in, looks_of_error
 
 import pendosync as ps
 from pendosync.regions import MASK, Pace
@@ -189,27 +189,3 @@ def test_the_request_that_travels_shows_no_key(path: str) -> None:
     (request,) = seen
     assert keys_in(f"{request.url} {request.headers.raw}"), "it does hold one"
     assert keys_in(f"{request!r} {request} {request.url!r} {request.headers!r} {request.headers}") == []
-
-
-@pytest.mark.parametrize("path", PATHS)
-def test_a_hook_sees_no_key(path: str) -> None:
-    seen: list[httpx.Request | httpx.Response] = []
-
-    async def look(thing: httpx.Request | httpx.Response) -> None:
-        seen.append(thing)
-
-    transport = httpx.MockTransport(
-        lambda _: httpx.Response(302, headers={"Location": "https://evil.example"})
-    )
-    with ps.open_client(SETTINGS, transport=transport) as client:
-        http = client._http(PATHS[path])  # type: ignore[arg-type]
-        http.event_hooks = {"request": [look], "response": [look]}
-        with pytest.raises(ps.AnswerError):
-            client.call(client.request, "POST", path, host=PATHS[path], body=b"{}")
-    request, response = seen
-    assert isinstance(response, httpx.Response)
-    requests = [request, response.request, response.next_request]
-    for one in requests:
-        assert isinstance(one, httpx.Request)
-        assert keys_in(f"{one.url} {one.headers.raw} {one.extensions}") == []
-    assert keys_in("\n".join([*looks_of(request), *looks_of(response)])) == []

@@ -126,7 +126,7 @@ def lived(sandbox: ps.Sandbox, tmp_path: Path) -> dict[str, Any]:
         return {
             "secret": sandbox.settings.integration_key, "settings": sandbox.settings, "client": client,
             "target": client.target, "mask": Mask(sandbox.settings), "plan": plan, "run": run, "other": other,
-            "journal": journal, "answer": answer, "error": error, "http": client._http("data"),
+            "journal": journal, "answer": answer, "error": error, "http": client._transport_to("data"),
             "snippet": (snippet := ps.browser_snippet(sandbox.settings, {"id": "u-0001"})),
             "snippet's HTML": snippet._repr_html_(), "page": ps.browser_page(plan, IDS[0]),
         }  # fmt: skip
@@ -229,7 +229,7 @@ def test_the_mask_hides_each_form_of_a_key() -> None:
 def test_all_that_httpx_and_httpcore_log_is_read_and_holds_no_key(
     sandbox: ps.Sandbox, journal: ps.Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with ps.open_client(sandbox.settings, retry=QUICK) as client:
+    with ps.open_client(sandbox.settings, retry=QUICK, carrier="httpx") as client:
         plan = a_plan(client, IDS[:3], route="webhook")
         sandbox.misbehave("cut", when="mid_body", method="POST", path="/data/")
         ps.push(plan, client=client, journal=journal, show=False).wait()
