@@ -73,9 +73,14 @@ def measure(rows: int, *, rounds: int, warm: bool, has_peers: bool) -> list[Line
         of_stack = f"push of a plan, {stack}"
         lines.append(line(stack, f"{of_stack} ÷ {RAW}", speed(took, of_stack, RAW), 0.5))
         if peers:
-            best = fastest(took, [*peers])
+            best = fastest(took, [peer.name for peer in BULK if not peer.is_tuned])
             for name in (of_stack, f"from the file, {stack}"):
                 lines.append(line(stack, f"{name} ÷ the best peer, {best}", speed(took, name, best), 5.0))
+                lines += [
+                    told(f"{name} ÷ {peer.name}", speed(took, name, peer.name))
+                    for peer in BULK
+                    if peer.is_tuned
+                ]
     return lines
 
 
@@ -94,10 +99,10 @@ def ways_of_ours(users: pl.DataFrame, path: Path, sink: Sink) -> dict[str, Way]:
         RAW: Way(partial(raw_sockets, nested, sink), n),
         PLAIN: Way(partial(plain_client, nested, sink), n),
     }
-    whole = {"rows": n, "route": "metadata", "batch_size": BATCH}
     for stack, open_client in STACKS.items():
         ways[f"push of a plan, {stack}"] = Way(partial(push_plan, plan, settings, open_client), n)
-        ways[f"from the file, {stack}"] = Way(partial(push_file, path, settings, open_client, **whole), n)
+        whole = partial(push_file, path, settings, open_client, rows=n, route="metadata", batch_size=BATCH)
+        ways[f"from the file, {stack}"] = Way(whole, n)
     return ways
 
 

@@ -1,6 +1,6 @@
 """How fast is a push of one message a request, and how near does it come to what the latency allows?
 
-    python -m benchmarks.webhook [--quick] [--messages 4000] [--rounds 5] [--without-peers]
+    python -m benchmarks.webhook [--quick] [--messages 4000] [--rounds 3] [--without-peers]
 
 First without latency, 32 in flight, beside 32 workers over one httpx.AsyncClient that POST messages encoded before, and
 beside Segment's and RudderStack's SDKs set to one message a request. Then with an answer after 50 ms, at 8, 32 and 128 in
@@ -43,7 +43,7 @@ def main() -> None:
     ask.add_argument(
         "--waves", type=int, default=40, help="messages with latency, as a multiple of those in flight"
     )
-    ask.add_argument("--rounds", type=int, default=5)
+    ask.add_argument("--rounds", type=int, default=3)
     ask.add_argument("--quick", action="store_true", help="400 messages, 5 waves, one round")
     ask.add_argument("--without-peers", action="store_true")
     args = ask.parse_args()
@@ -97,10 +97,10 @@ def ways_of_ours(users: pl.DataFrame, path: Path, sink: Sink) -> dict[str, Way]:
     n = users.height
     encoded = [body.encode() for body in ps.dry_run(plan)["body"].head(max(1, n // 4))]
     ways = {PLAIN: Way(partial(plain_client, encoded, sink), len(encoded))}
-    whole = {"rows": n, "route": "webhook", "batch_size": 1}
     for stack, open_client in STACKS.items():
         ways[f"push of a plan, {stack}"] = Way(partial(push_plan, plan, settings, open_client), n)
-        ways[f"from the file, {stack}"] = Way(partial(push_file, path, settings, open_client, **whole), n)
+        whole = partial(push_file, path, settings, open_client, rows=n, route="webhook", batch_size=1)
+        ways[f"from the file, {stack}"] = Way(whole, n)
     return ways
 
 
