@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 import polars as pl
 import pytest
 
-from benchmarks import push, webhook
+from benchmarks import peers, push, webhook
 from benchmarks.lines import report
 from benchmarks.peers import BULK, HERE, SINGLE, Peer
 from benchmarks.races import Way, race
@@ -181,6 +182,22 @@ def test_each_script_of_a_peer_is_run_and_knows_nothing_of_ours() -> None:
             )
         }
         assert names & {"benchmarks", "pendosync"} == set(), path.name
+
+
+def test_without_the_peers_a_sentence_says_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(push, "PYTHON", tmp_path / "python")
+    monkeypatch.setattr(sys, "argv", ["push", "--rows", "300", "--rounds", "1"])
+    push.main()
+    assert "Hint: make .venv-peers/.peers" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_peer_that_fails_is_no_speed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(peers, "PYTHON", Path(sys.executable))
+    with pytest.raises(RuntimeError, match=r"^lost failed\. Expected it to push 3 rows\."):
+        Peer("lost", "with_nothing.py").push("http://127.0.0.1:1", tmp_path, 3)
 
 
 def test_every_version_of_the_peers_is_pinned() -> None:
