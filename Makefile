@@ -59,8 +59,8 @@ lowest: $(LOWEST)/.tests  ## the tests again, with the lowest versions allowed
 faults: $(VENV)/.tests  ## kills, cuts, full disks and lies: what was lost, sent twice or told wrongly; QUICK=1 for a tenth
 	@$(BIN)/python -m benchmarks.faults $(if $(QUICK),--quick)
 
-bench: $(VENV)/.tests $(PEERS)/.peers  ## every benchmark, against what one could pick in its place
-	@$(BIN)/python -m benchmarks --all
+bench: $(VENV)/.bench $(PEERS)/.peers  ## every benchmark, against what one could pick in its place
+	@$(BIN)/python -m benchmarks --all $(if $(QUICK),--quick)
 
 shots: $(VENV)/.tests  ## a picture of each widget, light and dark, into build/shots/
 	@bash .ci/chromium
@@ -89,6 +89,11 @@ $(VENV)/.tests: $(VENV)/.runtime $(KERNELS)
 	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[test]'
 	@for list in $(KERNELS); do \
 		$(BIN)/python $(PIP) install --upgrade --no-deps --target $(VENV)/kernels/$$(basename $$list .txt) -r $$list || exit 1; done
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.tests
+	@echo "Installing what draws the benchmarks' pictures into $(VENV)/ …"
+	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[bench]'
 	@touch $@
 
 $(LOWEST)/.tests: pyproject.toml requirements-lowest.txt

@@ -9,9 +9,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-_NEEDED, _STAMP = (
-    ("playwright", ".tests") if "benchmarks.preview" in sys.orig_argv else ("polars", ".runtime")
-)
+_IS_PREVIEW = "benchmarks.preview" in sys.orig_argv
+_DRAWS = "benchmarks" in sys.orig_argv and not {"--all", "--plot"}.isdisjoint(sys.orig_argv)
+_NEEDED = "playwright" if _IS_PREVIEW else "polars"
+_STAMP = ".tests" if _IS_PREVIEW else ".bench" if _DRAWS else ".runtime"
 
 
 def _go_on_in_venv() -> None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import signal
 import sys
 import time
@@ -26,12 +25,12 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from benchmarks import disks, kills, wires
 from benchmarks.kills import Blow, Victims
+from benchmarks.lines import Line, at_least, at_most, save, told
 from benchmarks.trials import Judge, SkippedError, Stage, open_stage
 
 Trial = Callable[[], Judge]
@@ -105,7 +104,7 @@ def main() -> int:
     for row in all_rows(size, Random(args.seed), args.only):
         print(row, flush=True)
         rows.append(row)
-    return 0 if report(rows, size) else 1
+    return 0 if tell(rows, size) else 1
 
 
 def all_rows(size: Size, random: Random, only: str) -> Iterator[Row]:
@@ -245,29 +244,27 @@ def long_run(size: Size, random: Random) -> Section:
         yield f"5 % of all writes fail, {size.many:,} rows", [one]
 
 
-def report(rows: list[Row], size: Size) -> bool:
+def tell(rows: list[Row], size: Size) -> bool:
     """Write build/bench/faults.json, and return whether all holds."""
-    lines: list[dict[str, Any]] = []
-    for row in rows:
-        if row.skipped:
-            lines.append(line(f"{row.fault}: trials; skipped, {row.skipped}", 0, None, True))
-            continue
-        n_trials, least = len(row.judges), 1
-        if row.fault == AT_ANY_INSTANT:
-            n_trials, least = sum(judge.victims != ["over"] for judge in row.judges), size.kills
-        lines.append(line(f"{row.fault}: trials", n_trials, least, n_trials >= least and not row.broken))
-        for name, words in (("lost", "ids lost"), ("twice", "ids sent twice"), ("wrong", "wrong outcomes")):
-            lines.append(line(f"{row.fault}: {words}", row.total(name), 0, row.total(name) == 0))
-        lines.append(line(f"{row.fault}: ids sent again, as in doubt", row.total("again"), None, True))
-        lines.append(line(f"{row.fault}: seconds", round(row.seconds, 1), None, True))
-    Path("build/bench").mkdir(parents=True, exist_ok=True)
-    Path("build/bench/faults.json").write_text(json.dumps(lines, indent=1), encoding="utf-8")
-    return all(told["holds"] for told in lines)
+    lines = [line for row in rows for line in lines_of(row, size)]
+    save("faults", lines)
+    return all(line["holds"] for line in lines)
 
 
-def line(question: str, measured: float, target: float | None, holds: bool) -> dict[str, Any]:
-    """Return one line of the report."""
-    return {"question": question, "measured": measured, "target": target, "holds": holds}
+def lines_of(row: Row, size: Size) -> Iterator[Line]:
+    """Yield the lines of one fault."""
+    if row.skipped:
+        yield told(f"{row.fault}: trials; skipped, {row.skipped}", 0)
+        return
+    n_trials, least = len(row.judges), 1
+    if row.fault == AT_ANY_INSTANT:
+        n_trials, least = sum(judge.victims != ["over"] for judge in row.judges), size.kills
+    trials = at_least(f"{row.fault}: trials", n_trials, least)
+    yield trials if not row.broken else Line(**{**trials, "holds": False})
+    for name, words in (("lost", "ids lost"), ("twice", "ids sent twice"), ("wrong", "wrong outcomes")):
+        yield at_most(f"{row.fault}: {words}", row.total(name), 0)
+    yield told(f"{row.fault}: ids sent again, as in doubt", row.total("again"))
+    yield told(f"{row.fault}: seconds", row.seconds, "s")
 
 
 if __name__ == "__main__":

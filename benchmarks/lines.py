@@ -1,4 +1,4 @@
-"""What a benchmark tells: lines of {question, measured, target, holds}, printed and written to build/bench/NAME.json."""
+"""What a benchmark tells: lines of {question, measured, target, is_most, unit, holds}, printed and written to build/bench/NAME.json."""
 
 from __future__ import annotations
 
@@ -63,6 +63,11 @@ def report(name: str, lines: Sequence[Line], *, head: str) -> None:
     print(head)
     for line in table(lines):
         print(f"  {line}")
+    save(name, lines)
+
+
+def save(name: str, lines: Sequence[Line]) -> None:
+    """Write build/bench/NAME.json, for a benchmark that prints a table of its own."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / f"{name}.json").write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
 

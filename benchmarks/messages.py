@@ -1,6 +1,6 @@
 """How many of Segment's messages a second become tables?
 
-python -m benchmarks.messages [--messages 1000000]
+python -m benchmarks.messages [--messages 1000000] [--quick]
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pendosync as ps
+from benchmarks.lines import report, told
 
 
 def lines(n: int) -> Iterator[str]:
@@ -44,7 +45,9 @@ def main() -> None:
     """Write the messages, load them, and print the pace."""
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("--messages", type=int, default=1_000_000)
-    n = ask.parse_args().messages
+    ask.add_argument("--quick", action="store_true", help="a tenth of them")
+    args = ask.parse_args()
+    n = args.messages // 10 if args.quick else args.messages
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "messages.ndjson"
         with path.open("w", encoding="utf-8") as file:
@@ -54,15 +57,15 @@ def main() -> None:
         took = time.perf_counter() - began
     print(messages)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"{n:,} messages in {took:.1f} s: {n / took:,.0f} a second, at most {most:.1f} GB")
-    Path("build/bench").mkdir(parents=True, exist_ok=True)
-    told = {
-        "messages": n,
-        "seconds": round(took, 2),
-        "per_second": round(n / took),
-        "most_gb": round(most, 2),
-    }
-    Path("build/bench/messages.json").write_text(json.dumps(told), encoding="utf-8")
+    report(
+        "messages",
+        [
+            told("messages a second", n / took, "messages/s"),
+            told("seconds", took, "s"),
+            told("most memory", most, "GB"),
+        ],
+        head=f"{n:,} messages of Segment's, from NDJSON to tables",
+    )
 
 
 if __name__ == "__main__":

@@ -21,12 +21,12 @@ Opener = Callable[[ps.Settings], ps.Client]
 
 def open_default_client(settings: ps.Settings) -> ps.Client:
     """Return a client on the transport that comes with httpx."""
-    return ps.open_client(settings)
+    return ps.open_client(settings, carrier="httpx")
 
 
 def open_fast_client(settings: ps.Settings) -> ps.Client:
     """Return a client on the transport that the extra `fast` brings."""
-    return ps.open_client(settings)
+    return ps.open_client(settings, carrier="aiohttp")
 
 
 STACKS: Final[dict[str, Opener]] = {

@@ -9,15 +9,14 @@ included. Prints what was measured and what is promised, and writes build/bench/
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from bisect import bisect_left
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import httpx
 
 import pendosync as ps
+from benchmarks.lines import Line, at_least, at_most, report
 
 LATENCY_S = 0.12
 RATES = (5, 50)
@@ -96,21 +95,14 @@ def busiest(times: list[float], window_s: float) -> int:
     return max(bisect_left(times, first + window_s) - at for at, first in enumerate(times))
 
 
-def lines_of(rate: int, kept: Kept) -> list[dict[str, object]]:
+def lines_of(rate: int, kept: Kept) -> list[Line]:
     """Return the lines of the report."""
     at = f"at {rate} a second"
-    most = [
-        ("most starts in a one-second window, at the transport", kept.started, rate),
-        ("most arrivals in a second, at the server", kept.came, rate + 1),
-        ("most arrivals in ten seconds, at the server", kept.came_in_ten, 10 * rate),
-    ]
-    used = round(kept.used, 4)
     return [
-        {"question": f"{at}: share of it used", "measured": used, "target": 0.98, "holds": used >= 0.98},
-        *(
-            {"question": f"{at}: {told}", "measured": n, "target": target, "holds": n <= target}
-            for told, n, target in most
-        ),
+        at_least(f"{at}: share of it used", kept.used, 0.98),
+        at_most(f"{at}: most starts in a one-second window, at the transport", kept.started, rate),
+        at_most(f"{at}: most arrivals in a second, at the server", kept.came, rate + 1),
+        at_most(f"{at}: most arrivals in ten seconds, at the server", kept.came_in_ten, 10 * rate),
     ]
 
 
@@ -123,12 +115,7 @@ def main() -> None:
     seconds = 12 if args.quick else args.seconds
     with ps.open_sandbox() as sandbox:
         lines = [line for rate in RATES for line in lines_of(rate, measure(sandbox, rate, seconds))]
-    print(f"{seconds:g} s at each rate, {LATENCY_S * 1000:g} ms until an answer")
-    for line in lines:
-        verdict = "holds" if line["holds"] else "FAILS"
-        print(f"  {line['question']:72} {line['measured']:>8}   target {line['target']:<5} {verdict}")
-    Path("build/bench").mkdir(parents=True, exist_ok=True)
-    Path("build/bench/pacing.json").write_text(json.dumps(lines, indent=1), encoding="utf-8")
+    report("pacing", lines, head=f"{seconds:g} s at each rate, {LATENCY_S * 1000:g} ms until an answer")
 
 
 if __name__ == "__main__":

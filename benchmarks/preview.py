@@ -16,7 +16,6 @@ Prints the median and the worst of the rounds and writes build/bench/preview.jso
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from typing import Any
 
 from playwright.sync_api import Page, WebSocket
 
+from benchmarks.lines import Line, at_most, report, told
 from tests.browser.lab import Lab, Notebook, find_chromium, open_browser, open_lab
 
 TARGETS = {
@@ -43,25 +43,7 @@ TARGETS = {
 }
 SIZES = (10_000, 1_000_000, 10_000_000)
 MOST_GROWTH = {"JS heap": (2.0, "MB"), "DOM nodes": (50, "")}
-PLAN = """
-import dataclasses
-import polars as pl
-import pendosync as ps
-from benchmarks.tables import FIELDS, change_some, make_users
-
-mapping = ps.Mapping("visitor", id="user_id", traits=FIELDS)
-
-def plan_of(rows):
-    users = make_users(min(rows, 1_000_000))
-    after, before = (ps.map_traits(table, mapping) for table in (users, change_some(users)))
-    changes = ps.diff_values(after, before=before, mapping=mapping)
-    plan = ps.plan_changes(changes, mapping=mapping, target=ps.Settings().target, n_compared=rows)
-    if rows <= len(plan):
-        return plan
-    many = changes.select(pl.all().gather(pl.int_range(rows) % len(plan)))
-    return dataclasses.replace(plan, changes=many.with_columns(
-        row=pl.int_range(rows, dtype=pl.UInt32), id=pl.format("u-{}", pl.int_range(rows) + 100_000)))
-"""
+PLAN = "import pendosync as ps\nfrom benchmarks.plans import plan_of"
 GESTURES = """() => {
     const root = () => document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .ps');
     const one = css => root()?.querySelector(css);
@@ -217,49 +199,22 @@ def memory(bench: Bench, rows: int) -> dict[str, float]:
     return {"JS heap": told["JSHeapUsedSize"] / 1e6, "DOM nodes": n_nodes}
 
 
-def lines_of(bench: Bench, held: dict[int, dict[str, float]]) -> list[dict[str, object]]:
+def lines_of(bench: Bench, held: dict[int, dict[str, float]]) -> list[Line]:
     """Return the lines of the report."""
-    lines = [
-        _line(what, statistics.median(bench.seen[what]), max(bench.seen[what]), target, unit)
-        for what, (target, unit) in TARGETS.items()
-    ]
+    lines = []
+    for what, (target, unit) in TARGETS.items():
+        seen = bench.seen[what]
+        lines.append(at_most(f"{what}: median", statistics.median(seen), target, unit))
+        lines.append(told(f"{what}: worst", max(seen), unit))
     smallest, *larger = held
     for what, (most, unit) in MOST_GROWTH.items():
         first = held[smallest][what]
-        lines.append(_line(f"{what}, {smallest:,} rows", first, first, None, unit))
+        lines.append(told(f"{what}, {smallest:,} rows", first, unit))
         lines += [
-            _line(f"{what}, {rows:,} rows", held[rows][what], held[rows][what], round(first + most, 3), unit)
+            at_most(f"{what}, {rows:,} rows", held[rows][what], round(first + most, 3), unit)
             for rows in larger
         ]
     return lines
-
-
-def _line(what: str, measured: float, worst: float, target: float | None, unit: str) -> dict[str, object]:
-    return {
-        "question": what,
-        "measured": round(measured, 3),
-        "worst": round(worst, 3),
-        "target": target,
-        "unit": unit,
-        "holds": target is None or measured <= target,
-    }
-
-
-def _told(number: object, unit: object) -> str:
-    return "" if number is None else f"{number:,} {unit}".strip()
-
-
-def report(lines: list[dict[str, object]]) -> None:
-    """Print the table and write build/bench/preview.json."""
-    print(f"  {'what':32} {'target':>10} {'median':>10} {'worst':>10}")
-    for line in lines:
-        target, measured, worst = (
-            _told(line[name], line["unit"]) for name in ("target", "measured", "worst")
-        )
-        verdict = "" if not target else "holds" if line["holds"] else "over"
-        print(f"  {line['question']:32} {target:>10} {measured:>10} {worst:>10}   {verdict}".rstrip())
-    Path("build/bench").mkdir(parents=True, exist_ok=True)
-    Path("build/bench/preview.json").write_text(json.dumps(lines, indent=1), encoding="utf-8")
 
 
 def main() -> None:
@@ -284,8 +239,8 @@ def main() -> None:
             use(bench, args.rows, at)
         held = {rows: memory(bench, rows) for rows in (SIZES[:2] if args.quick else SIZES)}
         version = browser.version
-    print(f"{args.rows:,} ids × 10 fields, Chromium {version}, {rounds} rounds")
-    report(lines_of(bench, held))
+    head = f"{args.rows:,} ids × 10 fields, Chromium {version}, {rounds} rounds"
+    report("preview", lines_of(bench, held), head=head)
 
 
 if __name__ == "__main__":

@@ -156,12 +156,12 @@ def measure_waiting(
 
 def waiting(stack: str, at_once: int) -> str:
     """Return the name of a push whose answers take their time."""
-    return f"{at_once} in flight, {LATENCY_S * 1000:.0f} ms, {stack}"
+    return f"push of a plan, {at_once} in flight, {LATENCY_S * 1000:.0f} ms, {stack}"
 
 
 def ceiling(stack: str, at_once: int) -> str:
     """Return the name of a push whose answers come at once."""
-    return f"{at_once} in flight, no latency, {stack}"
+    return f"push of a plan, {at_once} in flight, no latency, {stack}"
 
 
 if __name__ == "__main__":

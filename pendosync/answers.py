@@ -149,7 +149,7 @@ def _read_counts(told: Any, ids: Sequence[str], kind: str, answer: Answer) -> Ba
             f"missing, for {counted(len(ids), 'record')}), so each may or may not be written.{said}"
         )
         return _doubtful(reason, http_status)
-    position = {id: at for at, id in enumerate(ids)}
+    position = {id: at for at, id in enumerate(ids)} if missing else {}
     exceptions: list[tuple[int, Status, str]] = [
         (at, "missing", f"Pendo does not know this {kind}") for at in sorted(position[id] for id in missing)
     ]
@@ -170,7 +170,7 @@ def _are_sent(missing: Any, ids: Sequence[str]) -> bool:
     if not isinstance(missing, list) or not all(isinstance(one, str) for one in missing):
         return False
     named = set(missing)
-    return len(named) == len(missing) and named <= set(ids)
+    return not named or (len(named) == len(missing) and named <= set(ids))
 
 
 def _add_up(counts: tuple[int, int, int], n_ids: int, n_missing: int, has_errors: bool) -> bool:

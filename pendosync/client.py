@@ -7,7 +7,7 @@ import concurrent.futures
 import json
 import logging
 import ssl
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -38,6 +38,7 @@ from pendosync.regions import REGIONS, Target
 from pendosync.retries import Retry, asked_wait_s
 from pendosync.settings import Settings
 from pendosync.throttle import ON_START, ROWS, Clock, RealClock, Throttle, ThrottledTransport, throttle_for
+from pendosync.transports import AiohttpTransport, Carrier, SpreadTransport, ensure_carrier
 
 A = TypeVar("A")
 P = ParamSpec("P")
@@ -73,7 +74,7 @@ _SHARED_KEYS: Final[AbstractMapping[Host, tuple[str, ...]]] = MappingProxyType(
 )
 """Host → the secrets of which the first that is set names the throttle of its requests."""
 
-_LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
+_LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "aiohttp.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ def open_client(
     clock: Clock | None = None,
     timeout_s: float = TIMEOUT_S,
     retry: Retry | None = None,
+    carrier: Carrier | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Client:
     """Return a client for the Pendo that *settings* name. Sends nothing until it is asked to.
@@ -133,10 +135,12 @@ def open_client(
         clock: what waits between requests and tries; for tests.
         timeout_s: how long each step of an answer may take; connecting at most 15 s of it.
         retry: when a failed request is tried again; None takes `Retry()`.
+        carrier: what carries requests below httpx's client: `aiohttp`, the extra `fast`, which takes a fraction of the
+            time, or `httpx` itself. None takes aiohttp where it is installed.
         transport: what sends in place of the network; for tests.
 
     Raises:
-        SettingsError: *timeout_s* is not above 0.
+        SettingsError: *timeout_s* is not above 0, or *carrier* is none of the two or not installed.
 
     Example:
         >>> with open_client(Settings(region="eu", integration_key="abc")) as client:
@@ -145,7 +149,9 @@ def open_client(
     """
     if not timeout_s > 0:
         raise SettingsError.bad_value("timeout_s", timeout_s, "seconds above 0")
-    return Client(settings, clock or RealClock(), timeout_s, retry or Retry(), transport)
+    return Client(
+        settings, clock or RealClock(), timeout_s, retry or Retry(), ensure_carrier(carrier), transport
+    )
 
 
 class Client:
@@ -164,12 +170,14 @@ class Client:
         clock: Clock,
         timeout_s: float,
         retry: Retry,
+        carrier: Carrier,
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         self.settings = settings
         self._clock = clock
         self._timeout_s = timeout_s
         self._retry = retry
+        self._carrier = carrier
         self._transport = transport
         self._n_requests = 0
         self._welcome: set[Host] = set()
@@ -251,7 +259,7 @@ class Client:
         body: bytes | None = None,
         rows: int = 0,
         retry: bool = True,
-        on_try: Callable[[int], None] | None = None,
+        on_try: Callable[[int], Awaitable[None]] | None = None,
         on_wait: Callable[[], None] | None = None,
         never_again: Sequence[int] = (),
         may_repeat: bool = True,
@@ -265,7 +273,7 @@ class Client:
             body: JSON, as it travels.
             rows: how many records it carries, for the pace's `max_rows_per_second`.
             retry: try again after a retryable error.
-            on_try: is called with 1, 2, … each time the request is let through, just before it is handed over; what
+            on_try: is awaited with 1, 2, … each time the request is let through, just before it is handed over; what
                 it raises stops the request.
             on_wait: is called before each wait to try again.
             never_again: statuses after which it is not tried again, though they are retryable.
@@ -302,13 +310,13 @@ class Client:
                 on_wait()
             await self._clock.sleep(wait_s)
 
-    async def _try(self, ask: Ask, tries: int, on_try: Callable[[int], None] | None) -> Answer:
+    async def _try(self, ask: Ask, tries: int, on_try: Callable[[int], Awaitable[None]] | None) -> Answer:
         stopped: list[tuple[BaseException, TracebackType | None]] = []
 
-        def count() -> None:
+        async def count() -> None:
             try:
                 if on_try is not None:
-                    on_try(tries)
+                    await on_try(tries)
             except BaseException as error:
                 stopped.append((error, error.__traceback__))
                 raise
@@ -353,7 +361,7 @@ class Client:
     def _http(self, host: Host) -> httpx.AsyncClient:
         if host not in self._https:
             throttle = self._throttle(host)
-            inner = self._transport or self._network(self._base_url(host), throttle.pace.at_once)
+            inner = self._transport or self._network(self._base_url(host))
             self._https[host] = httpx.AsyncClient(
                 transport=AuthTransport(ThrottledTransport(inner, throttle), self.settings),
                 headers={"User-Agent": f"pendosync/{version('pendosync')}", "Accept": "application/json"},
@@ -371,13 +379,14 @@ class Client:
             self._throttles[host] = throttle_for(where, key, bounded, self._clock)
         return self._throttles[host]
 
-    def _network(self, url: str, at_once: int) -> httpx.AsyncBaseTransport:
-        # the throttle alone makes requests wait: what waited for a connection would start later than was counted
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=at_once)
+    def _network(self, url: str) -> httpx.AsyncBaseTransport:
+        # plain http goes to this machine only, and reading certificates takes as long as twenty requests there
         try:
-            # plain http goes to this machine only, and reading certificates takes as long as twenty requests there
-            verify = self._ssl if url.startswith("https:") else False
-            return httpx.AsyncHTTPTransport(verify=verify, limits=limits, proxy=_proxy_of(url))
+            context = self._ssl if url.startswith("https:") else None
+            proxy = _proxy_of(url)
+            if self._carrier == "aiohttp" and (proxy is None or proxy.startswith("http://")):
+                return AiohttpTransport(context, proxy)
+            return SpreadTransport(partial(_one_connection, context, proxy))
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
             raise SettingsError(
                 f"The proxy or the certificates that the environment names can't be used for {urlsplit(url).netloc} "
@@ -441,6 +450,12 @@ async def _gather(function: Callable[[A], Coroutine[Any, Any, T]], arguments: It
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _one_connection(context: ssl.SSLContext | None, proxy: str | None) -> httpx.AsyncBaseTransport:
+    """Return a transport for one request at a time, which waits for nothing but the network."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=1)
+    return httpx.AsyncHTTPTransport(verify=context or False, limits=limits, proxy=proxy)
 
 
 def _proxy_of(url: str) -> str | None:

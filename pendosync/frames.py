@@ -55,8 +55,7 @@ DTYPES: Final[AbstractMapping[FieldType, pl.DataType]] = {
 }
 """Field type → the polars type its values have in VALUES and CHANGES."""
 
-ISO_MS: Final = "%Y-%m-%dT%H:%M:%S%.3f%:z"
-"""ISO 8601 with milliseconds and offset: a date in JSON. Source: Pendo's API reference, read 2026-11-23."""
+_ISO_MS: Final = "%Y-%m-%dT%H:%M:%S%.3f+00:00"
 
 RESERVED: Final = ("row", "id", "raw")
 """The columns of VALUES that are not fields; nor is `about`, where it is a struct."""
@@ -319,6 +318,16 @@ def struct_of(parts: AbstractMapping[str, pl.Expr]) -> pl.Expr:
     return pl.struct([expr.alias(name) for name, expr in parts.items()])
 
 
+def bit_words(names: Sequence[str]) -> list[pl.Expr]:
+    """Return Boolean columns as the bits of whole numbers, 64 a word: what is compared or grouped as one."""
+    return [
+        pl.sum_horizontal(
+            pl.col(name).cast(pl.UInt64) * (1 << at) for at, name in enumerate(names[start : start + 64])
+        ).alias(f"\0word {start}")
+        for start in range(0, len(names), 64)
+    ]
+
+
 def empty_changes(types: AbstractMapping[str, pl.DataType]) -> pl.DataFrame:
     """Return a CHANGES frame without rows, for fields of these polars types."""
     values = pl.Struct(dict(types))
@@ -358,12 +367,20 @@ def json_member(expr: pl.Expr, name: str) -> pl.Expr:
 
 def json_cell(cell: pl.Expr, name: str, dtype: pl.DataType) -> pl.Expr:
     """Return `"name":value` of a cell as it travels: a date in ISO 8601 with milliseconds and offset."""
-    return json_member(cell.dt.strftime(ISO_MS) if dtype == DTYPES["date"] else cell, name)
+    return json_member(date_text(cell) if dtype == DTYPES["date"] else cell, name)
+
+
+def date_text(date: pl.Expr) -> pl.Expr:
+    """Return a date of ours in ISO 8601 with milliseconds and offset, which is that of UTC.
+
+    Source: Pendo's API reference, read 2026-11-23. Measured: the offset costs a third more where polars writes it.
+    """
+    return date.dt.replace_time_zone(None).dt.strftime(_ISO_MS)
 
 
 def cell_text(value: pl.Expr, dtype: pl.DataType, raw: pl.Expr) -> pl.Expr:
     """Return the JSON text of a cell: *raw* where it is not of the field's type, null where it holds nothing."""
-    shown = value.dt.strftime(ISO_MS) if dtype == DTYPES["date"] else value
+    shown = date_text(value) if dtype == DTYPES["date"] else value
     text = json_member(shown, "cell").str.strip_prefix('"cell":')
     return pl.coalesce(raw, pl.when(value.is_not_null()).then(text))
 

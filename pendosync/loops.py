@@ -6,8 +6,9 @@ import asyncio
 import concurrent.futures
 import os
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, ParamSpec, TypeVar
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from pendosync.errors import ClientError
 
@@ -102,6 +103,72 @@ async def run_beside(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwa
 
     threading.Thread(target=work, name="pendosync-beside", daemon=True).start()
     return await asyncio.wrap_future(future)
+
+
+class Shared:
+    """Work that is done once for all who ask for it before it begins, beside the loop. For one loop only."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._now: asyncio.Task[None] | None = None
+        self._next: asyncio.Task[None] | None = None
+
+    async def done(self) -> None:
+        """Return when the work is over that began after this was asked for; raises what that raises."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._begin_after(self._now))
+            self._next.add_done_callback(_look_at)
+        await asyncio.shield(self._next)
+
+    async def _begin_after(self, now: asyncio.Task[None] | None) -> None:
+        if now is None:
+            await asyncio.sleep(0)  # who asks within this turn of the loop is served along
+        else:
+            await asyncio.wait([now])
+        self._now, self._next = self._next, None
+        await run_beside(self._work)
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """Take note of an error that nobody may be left to hear."""
+    if not task.cancelled():
+        task.exception()
+
+
+class Supply(Generic[T]):
+    """Hands out, one by one and in order, what is made beside the loop a little ahead. For one loop only.
+
+    Args:
+        makers: each makes some, slowly, in a thread of its own.
+        ahead: how many of them may be at work.
+    """
+
+    def __init__(self, makers: Iterable[Callable[[], Iterable[T]]], *, ahead: int = 2) -> None:
+        self._makers = iter(makers)
+        self._ahead = ahead
+        self._ready: deque[T] = deque()
+        self._coming: deque[asyncio.Task[Iterable[T]]] = deque()
+        self._turn = asyncio.Lock()
+        self._begin()
+
+    async def next(self) -> T | None:
+        """Return the next one, or None where there are no more; raises what its maker raises."""
+        while not self._ready:
+            async with self._turn:
+                if self._ready:
+                    break
+                if not self._coming:
+                    return None
+                self._ready.extend(await asyncio.shield(self._coming[0]))
+                self._coming.popleft()
+                self._begin()
+        return self._ready.popleft()
+
+    def _begin(self) -> None:
+        while len(self._coming) < self._ahead and (make := next(self._makers, None)) is not None:
+            task = asyncio.create_task(run_beside(make))
+            task.add_done_callback(_look_at)
+            self._coming.append(task)
 
 
 def closed_error() -> ClientError:

@@ -1,7 +1,7 @@
 """One run's file in the journal: what is being sent, what became of it, and who may push it.
 
-Before a request its batch is written as `sending`, after it its outcome: what is left `sending` is unknown. A batch
-has one line, and only rows that differ from their batch have one of their own. A run has one pusher: it holds a lock
+Before a request its batch is written as `sending`, after it its outcome: what is left `sending` is unknown. An outcome
+waits for the next write, so that batches in flight share what forcing a write out to the disk costs. A batch has one line, and only rows that differ from their batch have one of their own. A run has one pusher: it holds a lock
 on `run.lock`, which the operating system frees when it dies, and a lease for machines that such a lock does not reach.
 Every write says that the lease is still its own, so a pusher that was taken over stops before it sends again.
 """
@@ -15,6 +15,7 @@ import shutil
 import socket
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -109,6 +110,7 @@ class RunRecord:
         self._lock = lock
         self._token = secrets.token_hex(8)
         self._turn = threading.Lock()  # rows are also written from beside the loop
+        self._left: deque[tuple[str, Sequence[tuple[object, ...]]]] = deque()
         with told(folder), contextlib.ExitStack() as undoing:
             written = n_written(folder)
             self._count = WriteCount(folder)
@@ -134,37 +136,39 @@ class RunRecord:
     def record_sending(
         self, batch: int, *, first_row: int, n_rows: int, sha256: str, is_again: bool = False
     ) -> None:
-        """Write that *batch* is about to be sent; what its rows had come to is forgotten.
+        """Have it written that *batch* is about to be sent; what its rows had come to is forgotten.
+
+        Nothing may be sent before `flush` has returned.
 
         Args:
             batch, first_row, n_rows, sha256: which rows, and their bytes.
             is_again: they were sent before, and nobody learned what became of them.
-
-        Raises:
-            JournalError: it can't be written; nothing may be sent.
         """
-        with self._writing() as db:
-            db.execute("DELETE FROM exception WHERE batch = ?", (batch,))
-            db.execute(
-                "INSERT INTO batch (batch, first_row, n_rows, sha256, state, sent_at) VALUES (?, ?, ?, ?, 'sending', ?) "
-                "ON CONFLICT (batch) DO UPDATE SET state = 'sending', resent = resent + ?, sent_at = excluded.sent_at",
-                (batch, first_row, n_rows, sha256, now_ms(), is_again),
-            )
+        self._left.append((_FORGET_LINES, [(first_row, first_row + n_rows - 1)]))
+        self._left.append((_PUT_BATCH, [(batch, first_row, n_rows, sha256, now_ms(), is_again)]))
 
     def record_result(self, batch: int, result: BatchResult, *, first_row: int, tries: int) -> None:
-        """Write what became of *batch*, exceptions included, in one transaction.
+        """Have it written what became of *batch*, exceptions included, with whatever is written next."""
+        lines = [(first_row + at, batch, status, reason) for at, status, reason in result.exceptions]
+        if lines:
+            self._left.append((_PUT_LINE, lines))
+        told = (result.status, result.reason, tries, result.http_status, now_ms(), batch)
+        self._left.append((_PUT_RESULT, [told]))
+
+    @property
+    def has_left(self) -> bool:
+        """Whether something is left to be written."""
+        return bool(self._left)
+
+    def flush(self) -> None:
+        """Write what was left to be written, in one transaction; from any thread.
 
         Raises:
-            JournalError: it can't be written.
+            JournalError: it can't be written, or another pusher has taken over; what was left is lost.
         """
-        lines = [(first_row + at, batch, status, reason) for at, status, reason in result.exceptions]
-        with self._writing() as db:
-            db.executemany(_PUT_LINE, lines)
-            db.execute(
-                "UPDATE batch SET state = 'done', status = ?, reason = ?, tries = tries + ?, http_status = ?, "
-                "done_at = ? WHERE batch = ?",
-                (result.status, result.reason, tries, result.http_status, now_ms(), batch),
-            )
+        if self._left:
+            with self._writing():
+                pass
 
     def record_piece(self, batch: int, *, first_row: int, n_rows: int, sha256: str) -> int:
         """Write that a part of *batch* is about to be sent alone, and return its number.
@@ -305,7 +309,7 @@ class RunRecord:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, which first makes sure that the run is still this pusher's."""
+        """One transaction, which first makes sure that the run is still this pusher's, then writes what was left."""
         with told(self._folder), self._turn:
             self._writes += 1
             with self._db:
@@ -315,10 +319,21 @@ class RunRecord:
                 )
                 if mine.rowcount != 1:
                     raise HeldError.taken_over(self.run_id, _holder_in(self._db))
+                for _ in range(len(self._left)):
+                    self._db.executemany(*self._left.popleft())
                 yield self._db
             self._count.write(self._writes)
 
 
+_FORGET_LINES: Final = "DELETE FROM exception WHERE row BETWEEN ? AND ?"
+_PUT_BATCH: Final = (
+    "INSERT INTO batch (batch, first_row, n_rows, sha256, state, sent_at) VALUES (?, ?, ?, ?, 'sending', ?) "
+    "ON CONFLICT (batch) DO UPDATE SET state = 'sending', resent = resent + ?, sent_at = excluded.sent_at"
+)
+_PUT_RESULT: Final = (
+    "UPDATE batch SET state = 'done', status = ?, reason = ?, tries = tries + ?, http_status = ?, done_at = ? "
+    "WHERE batch = ?"
+)
 _PUT_LINE: Final = "INSERT OR REPLACE INTO exception (row, batch, status, reason) VALUES (?, ?, ?, ?)"
 
 

@@ -44,12 +44,12 @@ class Tally:
         own = {at for at, _, _ in result.exceptions}
         told: Counter[str] = Counter(status for _, status, _ in result.exceptions)
         if result.status == "updated" and self._plan.shape.create == "unknown_ids":
-            actions = self._plan.changes["action"].slice(first_row, n_rows).to_list()
-            rest = [action for at, action in enumerate(actions) if at not in own]
-            told.update("created" if action == "create" else "updated" for action in rest)
+            creates = self._plan.changes["action"].slice(first_row, n_rows) == "create"
+            n_created = int(creates.sum()) - sum(creates[at] for at in own)
+            told.update(created=n_created, updated=n_rows - len(own) - n_created)
         elif n_rows > len(own):
             told[result.status] += n_rows - len(own)
-        return told
+        return +told
 
     def overdrawn(self) -> str | None:
         """Return a sentence where more ids failed since the run began or was resumed than the error budget allows."""

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
@@ -20,6 +20,7 @@ import httpx
 from pendosync.pacing import Limit, Pacing, Rate, Spent
 from pendosync.regions import Pace
 from pendosync.retries import retry_after_of
+from pendosync.transports import read_whole
 
 ON_START: Final = "pendosync.on_start"
 """The request extension whose callable is called when a request is let through, just before it is handed over."""
@@ -137,7 +138,8 @@ class Throttle:
     """Lets requests start at a pace, whichever thread and event loop they come from.
 
     One at a time has the turn: it waits until a place is free and its start breaks no limit, starts, and hands the turn
-    on. So it is first come, first served, whatever each carries.
+    on. So it is first come, first served, whatever each carries. Where no rate is to be kept, all who find a place have
+    it at once.
 
     No one-second window (its end excluded) ever holds more starts than `max_per_second`, rounded up where that is no
     whole number; below one a second, they lie at least 1/rate seconds apart. Nor does it hold more rows than
@@ -160,7 +162,7 @@ class Throttle:
         self._clock = clock or RealClock()
         self._lock = threading.Lock()  # never held while waiting
         self._waiting: deque[_Waiter] = deque()
-        self._is_turn_taken = False
+        self._turns = 0
         self._in_flight = 0
         self._paused_until = -math.inf
         self._lead_s = 0.0
@@ -207,12 +209,12 @@ class Throttle:
             self._rate.lift(started_s, self._clock.now())
             self._starts.per_second = self._rate.per_second
 
-    async def acquire(self, rows: int = 0, on_start: Callable[[], None] | None = None) -> float:
+    async def acquire(self, rows: int = 0, on_start: Callable[[], Awaitable[None]] | None = None) -> float:
         """Return when one request may start, and its time; each needs its `release`.
 
-        Cancelling the wait takes nobody's turn. *on_start* is called at the last moment, while nobody else may start;
-        what it raises stops the start. The time it takes is not lost to the rate: it is called that much ahead, up to a
-        tenth of a second.
+        Cancelling the wait takes nobody's turn. *on_start* is awaited at the last moment, while nobody else may start
+        where a rate is kept; what it raises stops the start. The time it takes is not lost to the rate: it is called
+        that much ahead, up to a tenth of a second.
 
         Args:
             rows: records that the request carries.
@@ -222,7 +224,7 @@ class Throttle:
         try:
             if on_start is not None:
                 await self._wait(rows, early_s=self._lead_s)
-                self._call(on_start)
+                await self._call(on_start)
             await self._wait(rows)
             return self._start(rows)
         finally:
@@ -237,7 +239,7 @@ class Throttle:
     async def _take_turn(self) -> None:
         with self._lock:
             if self._is_turn_free():  # then nobody waits
-                self._is_turn_taken = True
+                self._turns += 1
                 return
             waiter = _Waiter()
             self._waiting.append(waiter)
@@ -256,17 +258,19 @@ class Throttle:
 
     def _pass_turn(self) -> None:
         with self._lock:
-            self._is_turn_taken = False
+            self._turns -= 1
             self._hand_on()
 
     def _hand_on(self) -> None:
         """Give a free turn to who waits longest. The lock is held."""
         while self._waiting and self._is_turn_free():
-            self._is_turn_taken = self._waiting.popleft().tell()
+            self._turns += self._waiting.popleft().tell()
 
     def _is_turn_free(self) -> bool:
         most = self._pace.max_at_once
-        return not self._is_turn_taken and (most is None or self._in_flight < most)
+        keeps_rate = self._starts.per_second is not None or self._rows.per_second is not None
+        is_place_free = most is None or self._in_flight + self._turns < most
+        return is_place_free and not (keeps_rate and self._turns)
 
     async def _wait(self, rows: int, early_s: float = 0.0) -> None:
         while (wait_s := self._wait_s(rows) - early_s) > _TINY_S:
@@ -277,9 +281,9 @@ class Throttle:
             earliest = max(self._paused_until, self._starts.earliest(1), self._rows.earliest(rows))
             return earliest - self._clock.now()
 
-    def _call(self, on_start: Callable[[], None]) -> None:
+    async def _call(self, on_start: Callable[[], Awaitable[None]]) -> None:
         began = self._clock.now()
-        on_start()
+        await on_start()
         self._lead_s = min(self._clock.now() - began, _MOST_LEAD_S)
 
     def _start(self, rows: int) -> float:
@@ -336,7 +340,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class ThrottledTransport(httpx.AsyncBaseTransport):
-    """Hands requests to *inner* at the throttle's pace; a place is free again once the answer's body is closed.
+    """Hands requests to *inner* at the throttle's pace; a place is free again once the answer's body is read.
 
     A 429 or 503 with `Retry-After` holds back everyone who shares the throttle, a 429 or 408 lowers their rate, and a
     2xx raises it again.
@@ -353,16 +357,15 @@ class ThrottledTransport(httpx.AsyncBaseTransport):
         self._throttle = throttle
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Wait for a start, send, and give the answer with a stream that frees the place."""
+        """Wait for a start, send, and give the answer with its body read."""
         marks = request.extensions
         started_s = await self._throttle.acquire(marks.get(ROWS, 0), marks.get(ON_START))
         try:
             response = await self._inner.handle_async_request(request)
             self._heed(response, started_s)
-            return self._with_place(response)
-        except BaseException:
+            return await read_whole(response)
+        finally:
             self._throttle.release()
-            raise
 
     def _heed(self, response: httpx.Response, started_s: float) -> None:
         status = response.status_code
@@ -373,33 +376,6 @@ class ThrottledTransport(httpx.AsyncBaseTransport):
         elif response.is_success:
             self._throttle.lift(started_s)
 
-    def _with_place(self, response: httpx.Response) -> httpx.Response:
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        return httpx.Response(
-            response.status_code,
-            headers=response.headers,
-            stream=_PlaceStream(response.stream, self._throttle.release),
-            extensions=response.extensions,
-        )
-
     async def aclose(self) -> None:
         """Close what sends."""
         await self._inner.aclose()
-
-
-class _PlaceStream(httpx.AsyncByteStream):
-    def __init__(self, inner: httpx.AsyncByteStream, release: Callable[[], None]) -> None:
-        self._inner = inner
-        self._release: Callable[[], None] | None = release
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._inner:
-            yield chunk
-
-    async def aclose(self) -> None:
-        release, self._release = self._release, None
-        try:
-            await self._inner.aclose()
-        finally:
-            if release is not None:
-                release()

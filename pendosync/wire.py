@@ -37,34 +37,42 @@ def build_requests(
 
 
 def build_step(
-    changes: pl.DataFrame,
-    shape: Shape,
-    step: Step,
-    /,
-    *,
-    but: frozenset[int] = frozenset(),
-    rows_at_a_time: int = _WINDOW,
+    changes: pl.DataFrame, shape: Shape, step: Step, /, *, rows_at_a_time: int = _WINDOW
 ) -> Iterator[pl.DataFrame]:
-    """Yield the requests of one *step* of a plan with these *changes*, as `build_requests` does.
+    """Yield the requests of one *step* of a plan with these *changes*, as `build_requests` does."""
+    for window in windows_of(step, shape, rows_at_a_time=rows_at_a_time):
+        yield build_window(changes, shape, window)
 
-    Args:
-        changes, shape, rows_at_a_time: as in `build_requests`.
-        step: which of `steps_of`.
-        but: numbers of requests that are left out, and not encoded.
-    """
+
+def windows_of(step: Step, shape: Shape, /, *, rows_at_a_time: int = _WINDOW) -> Iterator[Step]:
+    """Yield the parts of a *step* that are encoded at a time, each a step of its own. For the rest as `build_requests`."""
     size = shape.ids_per_request
     window = max(1, rows_at_a_time // size) * size
     for start in range(0, step.n_rows, window):
         n_rows = min(window, step.n_rows - start)
-        first_batch = step.first_batch + start // size
-        batch = (pl.int_range(pl.len(), dtype=pl.UInt32) // size + first_batch).cast(pl.UInt32).alias("batch")
-        part = changes.slice(step.first_row + start, n_rows)
-        left_out = but.intersection(range(first_batch, first_batch + -(-n_rows // size)))
-        if left_out:
-            part = part.with_columns(batch.alias(_BATCH)).filter(~pl.col(_BATCH).is_in(list(left_out)))
-            batch = pl.col(_BATCH).alias("batch")
-        if part.height:
-            yield _requests(part, batch, shape)
+        yield Step(
+            step.number, step.first_row + start, n_rows, step.first_batch + start // size, -(-n_rows // size)
+        )
+
+
+def build_window(
+    changes: pl.DataFrame, shape: Shape, window: Step, /, *, but: frozenset[int] = frozenset()
+) -> pl.DataFrame:
+    """Return the REQUESTS of a part of a plan with these *changes*; from any thread.
+
+    Args:
+        changes, shape: as in `build_requests`.
+        window: one of `windows_of`.
+        but: numbers of requests that are left out, and not encoded.
+    """
+    size, first = shape.ids_per_request, window.first_batch
+    batch = (pl.int_range(pl.len(), dtype=pl.UInt32) // size + first).cast(pl.UInt32).alias("batch")
+    part = changes.slice(window.first_row, window.n_rows)
+    left_out = but.intersection(window.batches)
+    if left_out:
+        part = part.with_columns(batch.alias(_BATCH)).filter(~pl.col(_BATCH).is_in(list(left_out)))
+        batch = pl.col(_BATCH).alias("batch")
+    return _requests(part, batch, shape)
 
 
 def _requests(part: pl.DataFrame, batch: pl.Expr, shape: Shape) -> pl.DataFrame:

@@ -20,14 +20,14 @@ PACKAGE = ROOT / "pendosync"
 FLOORS = (
     ("errors", "meter", "turns"),
     ("reports",),
-    ("regions", "folders", "gates", "pacing", "retries"),
+    ("regions", "folders", "gates", "pacing", "retries", "transports"),
     ("throttle", "keys"),
     ("env",),
     ("frames",),
     ("results",),
     ("overview", "settings", "shapes", "traits", "kinds"),
     ("mapping", "messages", "notes"),
-    ("tables", "rules", "spec", "encoding"),
+    ("tables", "rules", "spec", "encoding", "digests"),
     ("suggestions", "casts"),
     ("heads",),
     ("id_checks",),
@@ -57,7 +57,7 @@ SANDBOX_IMPORTS = {"errors", "regions"}
 """All that the sandbox takes from us: written from Pendo's reference, it can't share a mistake with the client."""
 
 WALLS = {
-    "httpx": {"throttle", "auth", "client"},
+    "httpx": {"throttle", "auth", "client", "transports"},
     "sqlite3": {"rundb", "runfile"},
     "filelock": {"runfile"},
     "anywidget": {"preview"},
@@ -193,15 +193,32 @@ def test_what_comes_from_outside_stays_in_its_rooms() -> None:
 
 
 def test_the_door_shows_what_it_says() -> None:
-    named = getattr(pendosync, "__all__", [])
-    open_names = {
-        name
-        for name in vars(pendosync)
-        if not name.startswith("_") and name != "annotations" and not is_room(getattr(pendosync, name))
+    assert sorted(pendosync.__all__) == pendosync.__all__
+    assert {name for name in dir(pendosync) if not name.startswith("_") and name not in rooms()} == {
+        name for name in pendosync.__all__ if name not in rooms()
     }
-    assert list(named) == sorted(named)
-    assert open_names <= set(named)
-    assert [name for name in named if is_room(getattr(pendosync, name))] == []
+    assert [name for name in pendosync.__all__ if is_room(getattr(pendosync, name))] == []
+
+
+def test_types_know_the_door_as_it_is() -> None:
+    stub = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
+    typed = {
+        alias.name: node.module
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    (listed,) = [ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign)]
+    assert typed == {name: f"pendosync.{room}" for name, room in pendosync._ROOM_OF.items()}
+    assert listed == pendosync.__all__
+
+
+def test_the_door_keeps_to_the_floors() -> None:
+    assert {room for room in pendosync._ROOM_OF.values() if RANKS[room] >= RANKS["__init__"]} == set()
+
+
+def rooms() -> set[str]:
+    return {path.stem for path in PACKAGE.iterdir()}
 
 
 def is_room(thing: object) -> bool:

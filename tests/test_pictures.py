@@ -69,3 +69,28 @@ def test_one_value_and_none_are_pictured_too(plan: ps.Plan) -> None:
 def test_a_filter_is_offered_what_is_there(plan: ps.Plan) -> None:
     assert choices_of(plan, ps.after("plan")) == {"n_nulls": 5, "top": [["pro", 5]]}
     assert choices_of(plan, ps.after("seats")) == {"n_nulls": 0, "top": [], "low": "0", "high": "9"}
+
+
+@pytest.mark.parametrize("every", [1, 3, 1_000_000], ids=["all change", "some change", "none changes"])
+def test_the_most_frequent_values_of_both_sides_are_pictured(every: int) -> None:
+    many = pl.select(
+        id=pl.format("u-{}", pl.int_range(600)),
+        plan=pl.format("p{}", pl.int_range(600) % 37 % 11),
+        seats=pl.lit(1),
+    )
+    held = many.with_columns(
+        plan=pl.when(pl.int_range(pl.len()) % every == 1).then(pl.lit("gone")).otherwise("plan"),
+        seats=pl.lit(2),
+    ).rechunk()
+    mapping = ps.Mapping("visitor", "id", ["plan", "seats"])
+    values, before = (ps.map_traits(table, mapping) for table in (many, held))
+    changes = ps.diff_values(values, before=before, mapping=mapping)
+    picture = picture_of(ps.plan_changes(changes, mapping=mapping, target=TARGET), "plan")
+    counts = [dict(side["plan"].value_counts().iter_rows()) for side in (held, many)]
+    pairs = {value: [side.get(value, 0) for side in counts] for value in counts[0] | counts[1]}
+    top = sorted(pairs, key=lambda value: (max(pairs[value]), value), reverse=True)[:6]
+    assert sorted(picture["labels"]) == sorted(top)
+    assert dict(zip(picture["labels"], picture["bars"], strict=True)) == {
+        value: pairs[value] for value in top
+    }
+    assert picture["n_values"] == len(pairs)

@@ -11,7 +11,7 @@ import polars as pl
 from pendosync.browser.calls import Call, Group, Traits, browser_calls
 from pendosync.browser.pages import BrowserPage, build_page
 from pendosync.errors import PlanError, counted, listed, nearest
-from pendosync.frames import ISO_MS, about_of, about_parts, is_unicode
+from pendosync.frames import about_of, about_parts, date_text, is_unicode
 from pendosync.heads import is_off
 from pendosync.plans import Plan
 from pendosync.settings import Settings
@@ -109,7 +109,7 @@ def _readable(rows: pl.DataFrame) -> pl.DataFrame:
     dates = [name for name, dtype in types.items() if dtype.is_temporal()]
     if not dates:
         return rows
-    told = [pl.col("after").struct.field(name).dt.strftime(ISO_MS).alias(name) for name in dates]
+    told = [date_text(pl.col("after").struct.field(name)).alias(name) for name in dates]
     return rows.rechunk().with_columns(pl.col("after").struct.with_fields(told))
 
 

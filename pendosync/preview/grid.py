@@ -23,6 +23,7 @@ from pendosync.preview.conditions import (
     has_text,
     has_values,
 )
+from pendosync.preview.sorting import sort_positions
 from pendosync.reports import cut_text, plain_text
 from pendosync.selections import NOTHING_CODE, Selection
 
@@ -126,8 +127,7 @@ class Grid:
         self._sorted = None
         if name:
             keys = self._changes.select(self._column(name).value.expr.alias("key"))["key"]
-            keys = keys.list.join("\0") if keys.dtype == pl.List(pl.String) else keys
-            self._sorted = keys.arg_sort(descending=down, nulls_last=True)
+            self._sorted = sort_positions(keys, down=down)
         self._arrange()
 
     def show(self, wanted: Filter) -> None:

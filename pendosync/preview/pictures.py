@@ -28,7 +28,7 @@ def picture_of(plan: Plan, field: str) -> dict[str, Any]:
         whether more than a tenth of the values held would go; `bars`: pairs of counts before and after, over the most
         frequent values (`labels`) or over equal ranges between the least and the greatest, `labels` being both.
 
-    Cost: about 50 ms a million ids.
+    Cost: about 50 ms a million ids; of a million different texts 0.3 s, twice that where some of them change.
     """
     frame = plan.changes.head(plan.n_sent).select(
         before=before(field),
@@ -48,12 +48,14 @@ def picture_of(plan: Plan, field: str) -> dict[str, Any]:
         n_after=has.sum(),
     ).row(0, named=True)
     n_before, n_after = counts.pop("n_before"), counts.pop("n_after")
+    will = frame["after"]
+    held = frame["before"] if counts["n_changed"] else will  # then both sides are one, and are counted once
     return {
         "n": plan.n_sent,
         **counts,
         "held": [n_before, n_after],
         "is_loss": counts["n_cleared"] > _LOSS * n_before,
-        **_distribution(frame["before"], frame["after"]),
+        **_distribution(held, will),
     }
 
 
@@ -72,21 +74,36 @@ def _distribution(held: pl.Series, will: pl.Series) -> dict[str, Any]:
 
 
 def _top_values(held: pl.Series, will: pl.Series) -> dict[str, Any]:
-    sides = [values.drop_nulls().to_frame("value") for values in (held, will)]
-    both = pl.concat(side.with_columns(is_after=pl.lit(at == 1)) for at, side in enumerate(sides))
-    counted = both.group_by("value").agg(n=pl.len(), after=pl.col("is_after").sum())
-    most = (
-        counted.select("value", "after", before=pl.col("n") - pl.col("after"))
-        .with_columns(most=pl.max_horizontal("before", "after"))
-        .top_k(_N_VALUES, by=["most", "value"])
-        .sort("most", "value", descending=[True, False])
+    after = _count_values(will)
+    before = after if held is will else _count_values(held)
+    most = pl.concat(_most_frequent(side)["value"] for side in (before, after)).unique()
+    n_before, n_after = (_counts_in(side, most) for side in (before, after))
+    top = (
+        pl.DataFrame([most.alias("value"), n_before.alias("before"), n_after.alias("after")])
+        .with_columns(n=pl.max_horizontal("before", "after"))
+        .pipe(_most_frequent)
+        .sort("n", "value", descending=[True, False])
     )
     return {
         "kind": "values",
-        "labels": [cut_text(plain_text(value), _MOST_TEXT) for value in most["value"]],
-        "bars": [list(pair) for pair in most.select("before", "after").iter_rows()],
-        "n_values": counted.height,
+        "labels": [cut_text(plain_text(value), _MOST_TEXT) for value in top["value"]],
+        "bars": [list(pair) for pair in top.select("before", "after").iter_rows()],
+        "n_values": len(after) if held is will else pl.concat([before["value"], after["value"]]).n_unique(),
     }
+
+
+def _count_values(values: pl.Series) -> pl.DataFrame:
+    return values.drop_nulls().alias("value").value_counts(name="n")
+
+
+def _most_frequent(counts: pl.DataFrame, most: int = _N_VALUES) -> pl.DataFrame:
+    return counts.top_k(most, by=["n", "value"])
+
+
+def _counts_in(counts: pl.DataFrame, values: pl.Series) -> pl.Series:
+    """Return how often each of a few *values* was counted."""
+    few = counts.filter(pl.col("value").is_in(values.implode()))
+    return values.to_frame("value").join(few, on="value", how="left", maintain_order="left")["n"].fill_null(0)
 
 
 def _ranges(held: pl.Series, will: pl.Series) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kills import ROOT
+from benchmarks.lines import Line
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no signals like these.")
 
@@ -26,7 +27,7 @@ def test_a_tiny_run_of_the_benchmark_holds(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = json.loads((tmp_path / "build/bench/faults.json").read_text(encoding="utf-8"))
-    assert {tuple(line) for line in lines} == {("question", "measured", "target", "holds")}
+    assert {tuple(line) for line in lines} == {tuple(Line.__annotations__)}
     assert [line for line in lines if not line["holds"]] == []
     faults = {
         line["question"].partition(": ids lost")[0] for line in lines if ": ids lost" in line["question"]
