@@ -27,15 +27,7 @@ CELLS = {
     "date": st.none() | st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)).map(lambda at: at.replace(tzinfo=UTC)),
     "list": st.none() | st.lists(st.text("a\"\\é,", max_size=3), max_size=3),
 }  # fmt: skip
-NAMES = [
-    "plan",
-    "seats",
-    'say "hi"',
-    "0",
-    "größe",
-    "id",
-    "a b",
-]  # patterns such as ^.*$ are no names of fields
+NAMES = ["plan", "seats", 'say "hi"', "0", "größe", "id", "a b"]  # patterns such as ^.*$ are no names of fields
 
 
 def shape_of(route: Route, send: str = "changed") -> Shape:
