@@ -5,7 +5,7 @@
 First without latency, 32 in flight, beside 32 workers over one httpx.AsyncClient that POST messages encoded before, and
 beside Segment's and RudderStack's SDKs set to one message a request. Then with an answer after 50 ms, at 8, 32 and 128 in
 flight: the ideal is n / in flight × 50 ms. At 128 a stack can't be held to more than its own ceiling, which is measured
-in the same rounds without latency.
+in the same rounds without latency. Bare connections beside it show what the machine allows at that moment.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 import polars as pl
@@ -126,6 +127,32 @@ def plain_client(encoded: list[bytes], sink: Sink) -> float:
     return time.perf_counter() - began
 
 
+def bare_streams(encoded: list[bytes], sink: Sink, *, at_once: int) -> float:
+    """POST each message over as many bare connections: what this machine and the sink allow at this moment."""
+    where = urlsplit(sink.url)
+
+    async def post_all() -> None:
+        waiting = iter(encoded)
+
+        async def work() -> None:
+            reader, writer = await asyncio.open_connection(where.hostname, where.port)
+            for body in waiting:
+                writer.write(
+                    b"POST /data/segmentio/key HTTP/1.1\r\nHost: sink\r\nContent-Length: %d\r\n\r\n"
+                    % len(body)
+                )
+                writer.write(body)
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.lower().partition(b"content-length:")[2].split()[0]))
+            writer.close()
+
+        await asyncio.gather(*(work() for _ in range(at_once)))
+
+    began = time.perf_counter()
+    asyncio.run(post_all())
+    return time.perf_counter() - began
+
+
 def measure_waiting(
     sink: Sink, waves: int, *, rounds: int, warm: bool, in_flight: Sequence[int] = IN_FLIGHT
 ) -> list[Line]:
@@ -134,6 +161,9 @@ def measure_waiting(
     for at_once in in_flight:
         n, settings = at_once * waves, settings_for(sink, at_once=at_once)
         plan = plan_of(make_users(n), settings, route="webhook", batch_size=1)
+        encoded = [body.encode() for body in ps.dry_run(plan)["body"]]
+        bare = partial(bare_streams, encoded, sink, at_once=at_once)
+        ways[bare_name(at_once)] = Way(bare, n, LATENCY_S)
         for stack, open_client in STACKS.items():
             push = partial(push_plan, plan, settings, open_client)
             ways[waiting(stack, at_once)] = Way(push, n, LATENCY_S)
@@ -141,6 +171,9 @@ def measure_waiting(
                 ways[ceiling(stack, most)] = Way(push, n)
     took = race(ways, sink, rounds=rounds, warm=warm)
     lines = rates(took, ways, "messages/s")
+    for at_once in in_flight:
+        name = bare_name(at_once)
+        lines.append(told(f"{name} ÷ the ideal", closeness(took, name, LATENCY_S / at_once)))
     for stack in STACKS:
         for at_once in in_flight:
             name, least_s = waiting(stack, at_once), LATENCY_S / at_once
@@ -157,6 +190,11 @@ def measure_waiting(
 def waiting(stack: str, at_once: int) -> str:
     """Return the name of a push whose answers take their time."""
     return f"push of a plan, {at_once} in flight, {LATENCY_S * 1000:.0f} ms, {stack}"
+
+
+def bare_name(at_once: int) -> str:
+    """Return the name of the bare connections."""
+    return f"bare connections, {at_once} in flight, {LATENCY_S * 1000:.0f} ms"
 
 
 def ceiling(stack: str, at_once: int) -> str:
