@@ -7,6 +7,7 @@ SHELL := bash
 
 VENV := .venv
 LOWEST := .venv-lowest
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check --quiet
 RUFF := $(BIN)/ruff
@@ -21,7 +22,7 @@ OF_OURS := test_house test_watchman $(addprefix faults/,test_answers test_benchm
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test lint format types pytest browser lowest faults shots clean
+.PHONY: help demo lab test lint format types pytest browser lowest faults bench shots clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -58,12 +59,15 @@ lowest: $(LOWEST)/.tests  ## the tests again, with the lowest versions allowed
 faults: $(VENV)/.tests  ## kills, cuts, full disks and lies: what was lost, sent twice or told wrongly; QUICK=1 for a tenth
 	@$(BIN)/python -m benchmarks.faults $(if $(QUICK),--quick)
 
+bench: $(VENV)/.bench $(PEERS)/.peers  ## every benchmark, against what one could pick in its place
+	@$(BIN)/python -m benchmarks --all $(if $(QUICK),--quick)
+
 shots: $(VENV)/.tests  ## a picture of each widget, light and dark, into build/shots/
 	@bash .ci/chromium
 	@PYTHONPATH=. $(BIN)/python tests/browser/shots.py
 
 clean:  ## remove what make made; journals (.pendosync/) and .env stay
-	rm -rf $(VENV) $(LOWEST) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(PEERS) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # A stamp is younger than what it was made from, so a second run starts at once. A folder that an interrupted run
 # left behind is made again.
@@ -97,4 +101,11 @@ $(LOWEST)/.tests: pyproject.toml requirements-lowest.txt
 	@echo "Installing the lowest versions allowed into $(LOWEST)/ (about half a minute) …"
 	@$(LOWEST)/bin/python $(PIP) install -r requirements-lowest.txt
 	@$(LOWEST)/bin/python $(PIP) install --no-deps -e .
+	@touch $@
+
+# All peers in one environment, which has not pendosync; every version is pinned.
+$(PEERS)/.peers: benchmarks/peers/requirements.txt
+	$(call ensure_venv,$(PEERS))
+	@echo "Installing the peers of the benchmarks into $(PEERS)/ (about a minute) …"
+	@$(PEERS)/bin/python $(PIP) install --no-deps -r benchmarks/peers/requirements.txt
 	@touch $@
