@@ -173,6 +173,7 @@ class Client:
 
     Attributes:
         settings: with which keys.
+        carrier: what carries its requests: `aiohttp` or `httpx`.
     """
 
     def __init__(
@@ -188,7 +189,7 @@ class Client:
         self._clock = clock
         self._timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S)).as_dict()
         self._retry = retry
-        self._carrier = carrier
+        self.carrier = carrier
         self._transport = transport
         self._n_requests = 0
         self._welcome: set[Host] = set()
@@ -400,7 +401,7 @@ class Client:
         try:
             context = self._ssl if url.startswith("https:") else None
             proxy = _proxy_of(url)
-            if self._carrier == "aiohttp" and (proxy is None or proxy.startswith("http://")):
+            if self.carrier == "aiohttp" and (proxy is None or proxy.startswith("http://")):
                 return AiohttpTransport(context, proxy)
             return SpreadTransport(partial(_one_connection, context, proxy))
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
