@@ -15,6 +15,7 @@ from pendosync.frames import (
     VALUES,
     about_column,
     about_parts,
+    are_unique,
     change_fields,
     empty_changes,
     ensure_frame,
@@ -139,7 +140,7 @@ def _ensure_diffable(after: pl.DataFrame, before: pl.DataFrame, fields: list[str
     ensure_frame(before, VALUES, "before")
     ensure_typed(after, what="after")
     for name, frame in (("after", after), ("before", before)):
-        if frame["id"].null_count() or frame["id"].is_duplicated().any():
+        if not are_unique(frame["id"]):
             twice = frame.filter(pl.col("id").is_duplicated() | pl.col("id").is_null())["id"].unique(
                 maintain_order=True
             )
@@ -236,7 +237,7 @@ def _ensure_types(changes: pl.DataFrame) -> None:
 
 def _ensure_rows(changes: pl.DataFrame) -> None:
     wrong = {}
-    if changes["id"].null_count() or changes["id"].is_duplicated().any():
+    if not are_unique(changes["id"]):
         wrong["id"] = "holds nulls or repeats"
     if changes["row"].null_count():
         wrong["row"] = "holds nulls"

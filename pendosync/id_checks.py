@@ -18,17 +18,20 @@ MOST_ID_BYTES: Final = 128
 def each_id_problem(values: pl.DataFrame, mapping: Mapping) -> Iterator[pl.DataFrame]:
     """Yield PROBLEMS of the ids of *values*."""
     ids = values.select("row", "id")
-    blank = pl.col("id").is_null() | (pl.col("id").str.strip_chars() == "")
+    is_blank = ids.select(pl.col("id").is_null() | (pl.col("id").str.strip_chars() == "")).to_series()
     if (
         mapping.id or mapping.kind != "membership"
     ):  # else it is made of two ids, and what lacks is told of them
-        yield row_problems(ids.filter(blank), "the row has no id", rule="missing_id", severity="block_row")
-    named = ids.filter(~blank)
-    yield _duplicates(named)
+        yield row_problems(ids.filter(is_blank), "the row has no id", rule="missing_id", severity="block_row")
+    named = ids.filter(~is_blank)
+    n_ids = named["id"].n_unique()
+    if n_ids < named.height:
+        yield _duplicates(named)
     if mapping.kind not in HELD_KINDS:  # a message's own id: Pendo's limits are of visitors' and accounts'
         return
-    yield _similar(named)
-    long = named.with_columns(n=pl.col("id").str.len_bytes()).filter(pl.col("n") > MOST_ID_BYTES)
+    if named.select(_folded().n_unique()).item() < n_ids:
+        yield _similar(named)
+    long = named.filter(pl.col("id").str.len_bytes() > MOST_ID_BYTES).with_columns(n=pl.col("id").str.len_bytes())
     told = pl.format(f"the id has {{}} bytes; Pendo keeps {MOST_ID_BYTES} of a visitor id", "n")
     yield row_problems(
         long, told, rule="long_id", severity="block_row" if mapping.kind == "visitor" else "warn"
@@ -56,8 +59,7 @@ def _duplicates(named: pl.DataFrame) -> pl.DataFrame:
 
 
 def _similar(named: pl.DataFrame) -> pl.DataFrame:
-    folded = pl.col("id").str.strip_chars().str.to_lowercase()
-    told = named.with_columns(_folded=folded).filter(pl.col("_folded").is_duplicated())
+    told = named.with_columns(_folded=_folded()).filter(pl.col("_folded").is_duplicated())
     told = told.with_columns(
         n=pl.col("id").n_unique().over("_folded"),
         ids=pl.col("id").unique(maintain_order=True).over("_folded", mapping_strategy="join"),
@@ -65,3 +67,8 @@ def _similar(named: pl.DataFrame) -> pl.DataFrame:
     names = pl.col("ids").list.head(3).list.join("', '")
     reason = pl.format("Pendo tells these ids apart, by case or blanks: '{}'", names)
     return row_problems(told, reason, rule="similar_id", severity="warn")
+
+
+def _folded() -> pl.Expr:
+    """Return each id as a person would read it: without blanks around it, in small letters."""
+    return pl.col("id").str.strip_chars().str.to_lowercase()
