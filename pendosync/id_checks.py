@@ -29,7 +29,8 @@ def each_id_problem(values: pl.DataFrame, mapping: Mapping) -> Iterator[pl.DataF
         yield _duplicates(named)
     if mapping.kind not in HELD_KINDS:  # a message's own id: Pendo's limits are of visitors' and accounts'
         return
-    if named.select(_folded().n_unique()).item() < n_ids:
+    folded = named.select(_folded()).to_series()
+    if (folded != named["id"]).any() and folded.n_unique() < n_ids:
         yield _similar(named)
     long = named.filter(pl.col("id").str.len_bytes() > MOST_ID_BYTES).with_columns(n=pl.col("id").str.len_bytes())
     told = pl.format(f"the id has {{}} bytes; Pendo keeps {MOST_ID_BYTES} of a visitor id", "n")

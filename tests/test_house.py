@@ -21,7 +21,7 @@ FLOORS = (
     ("errors", "meter", "turns"),
     ("reports",),
     ("regions", "folders", "gates", "pacing", "retries"),
-    ("throttle", "keys"),
+    ("throttle", "keys", "parts"),
     ("env",),
     ("frames",),
     ("results",),
