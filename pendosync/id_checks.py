@@ -9,6 +9,7 @@ import polars as pl
 
 from pendosync.frames import HELD_KINDS
 from pendosync.heads import ANONYMOUS
+from pendosync.ids import are_unique
 from pendosync.mapping import Mapping
 from pendosync.rules import RULES, no_problems, row_problems
 
@@ -17,20 +18,18 @@ MOST_ID_BYTES: Final = 128
 
 def each_id_problem(values: pl.DataFrame, mapping: Mapping) -> Iterator[pl.DataFrame]:
     """Yield PROBLEMS of the ids of *values*."""
-    ids = values.select("row", "id")
-    is_blank = ids.select(pl.col("id").is_null() | (pl.col("id").str.strip_chars() == "")).to_series()
+    ids = values.select("row", "id", _folded().alias("folded"))
+    is_blank = ids["folded"].is_null() | (ids["folded"] == "")
     if (
         mapping.id or mapping.kind != "membership"
     ):  # else it is made of two ids, and what lacks is told of them
         yield row_problems(ids.filter(is_blank), "the row has no id", rule="missing_id", severity="block_row")
     named = ids.filter(~is_blank)
-    n_ids = named["id"].n_unique()
-    if n_ids < named.height:
+    if not are_unique(named["id"]):
         yield _duplicates(named)
     if mapping.kind not in HELD_KINDS:  # a message's own id: Pendo's limits are of visitors' and accounts'
         return
-    folded = named.select(_folded()).to_series()
-    if (folded != named["id"]).any() and folded.n_unique() < n_ids:
+    if (named["folded"] != named["id"]).any() and named["folded"].n_unique() < named["id"].n_unique():
         yield _similar(named)
     long = named.filter(pl.col("id").str.len_bytes() > MOST_ID_BYTES).with_columns(n=pl.col("id").str.len_bytes())
     told = pl.format(f"the id has {{}} bytes; Pendo keeps {MOST_ID_BYTES} of a visitor id", "n")
@@ -60,10 +59,10 @@ def _duplicates(named: pl.DataFrame) -> pl.DataFrame:
 
 
 def _similar(named: pl.DataFrame) -> pl.DataFrame:
-    told = named.with_columns(_folded=_folded()).filter(pl.col("_folded").is_duplicated())
+    told = named.filter(pl.col("folded").is_duplicated())
     told = told.with_columns(
-        n=pl.col("id").n_unique().over("_folded"),
-        ids=pl.col("id").unique(maintain_order=True).over("_folded", mapping_strategy="join"),
+        n=pl.col("id").n_unique().over("folded"),
+        ids=pl.col("id").unique(maintain_order=True).over("folded", mapping_strategy="join"),
     ).filter(pl.col("n") > 1)
     names = pl.col("ids").list.head(3).list.join("', '")
     reason = pl.format("Pendo tells these ids apart, by case or blanks: '{}'", names)

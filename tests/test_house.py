@@ -24,7 +24,7 @@ FLOORS = (
     ("throttle", "keys", "parts"),
     ("env",),
     ("frames",),
-    ("results",),
+    ("results", "ids"),
     ("overview", "settings", "shapes", "traits", "kinds"),
     ("mapping", "messages", "notes"),
     ("tables", "rules", "spec", "encoding"),
