@@ -39,6 +39,7 @@ QUICK: Final = SIZES[:3]
 MAPPING: Final = ps.Mapping("visitor", id="user_id", traits=FIELDS)
 GATES: Final = ps.Gates(max_ids=None, max_changed_share=None, max_cleared=None, recheck=None)
 STAGES: Final = ("read held", "map", "check", "diff", "plan", "dry run", "push", "outcomes")
+ROOT: Final = Path(__file__).parent.parent
 MILLION: Final = 1_000_000
 
 Stage = Callable[[str], AbstractContextManager[None]]
@@ -82,7 +83,7 @@ def in_process(rows: int, *, rounds: int) -> dict[str, Any]:
         held.write_parquet(f"{folder}/held.parquet")
         del users, held
         command = [sys.executable, "-m", "benchmarks.memory", "--one", folder, "--rounds", str(rounds)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     return {"rows": rows, **json.loads(done.stdout.splitlines()[-1])}
 
 

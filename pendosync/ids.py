@@ -44,11 +44,11 @@ def find_rows(
     """
     id_ = pl.col("id")
     left, right = ids.rename("id").to_frame(), among.rename("id").to_frame().with_row_index(_AT)
-    keys = (left.select(key(id_)), right.select(_AT, key(id_)))
-    found = _join(*keys)
-    if len(found) == len(ids) and right.select((id_.gather(found) == left["id"]).all()).item():
-        return found
-    return _join(left, right)
+    found = _join(left.select(key(id_)), right.select(_AT, key(id_)))
+    if len(found) != len(ids):
+        return _join(left, right)
+    is_right = found.is_null() | (right["id"].gather(found) == left["id"])
+    return found if is_right.all(ignore_nulls=False) else _join(left, right)
 
 
 def _join(left: pl.DataFrame, right: pl.DataFrame) -> pl.Series:
