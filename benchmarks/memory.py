@@ -57,7 +57,11 @@ def main() -> None:
         print(json.dumps(run_size(args.one, rounds=args.rounds)))
         return
     lines = measure(QUICK if args.quick else args.rows, rounds=args.rounds)
-    report("memory", lines, head=f"Parquet → plan → dry run → push, {len(FIELDS)} traits, polars {pl.__version__}")
+    report(
+        "memory",
+        lines,
+        head=f"Parquet → plan → dry run → push, {len(FIELDS)} traits, polars {pl.__version__}",
+    )
 
 
 def measure(sizes: Sequence[int], *, rounds: int) -> list[Line]:
@@ -70,7 +74,9 @@ def measure(sizes: Sequence[int], *, rounds: int) -> list[Line]:
         runs.append(run)
         parts = " ".join(f"{run['seconds'][stage]:>9.2f}" for stage in STAGES)
         print(f"{rows:>9,} {run['peak_mb']:>8,.0f} {_whole(run):>8.2f}   {parts}", flush=True)
-        print(f"{'peak MB':>27}   " + " ".join(f"{run['peaks'][stage]:>9,.0f}" for stage in STAGES), flush=True)
+        print(
+            f"{'peak MB':>27}   " + " ".join(f"{run['peaks'][stage]:>9,.0f}" for stage in STAGES), flush=True
+        )
     return [*_of_sizes(runs), *_of_journal(next(run for run in runs if run["rows"] == with_journal))]
 
 
@@ -224,7 +230,9 @@ def _of_journal(run: dict[str, Any]) -> Iterator[Line]:
     costs, rows = run["journal"], f"{run['rows']:,} rows"
     if costs:
         yield told(f"a push with nothing written down, {rows}", costs["without_s"], "s")
-        yield at_most(f"the journal's share of a push, {rows} (with it v. writing nothing)", costs["share"], 0.1)
+        yield at_most(
+            f"the journal's share of a push, {rows} (with it v. writing nothing)", costs["share"], 0.1
+        )
         yield told("of that, writing the plan down", costs["of_plan"])
 
 

@@ -58,7 +58,9 @@ def measure(rows: int, *, rounds: int, peers: Path) -> list[Line]:
         users, held = Path(folder) / "users.parquet", Path(folder) / "held.parquet"
         table = make_users(rows)
         table.write_parquet(users)
-        ps.map_traits(change_some(table).sample(fraction=1, shuffle=True, seed=1), MAPPING).write_parquet(held)
+        ps.map_traits(change_some(table).sample(fraction=1, shuffle=True, seed=1), MAPPING).write_parquet(
+            held
+        )
         del table
         steps: dict[str, list[float]] = defaultdict(list)
         others: dict[str, list[float]] = defaultdict(list)
@@ -110,7 +112,9 @@ def plan_files(users: Path, held: Path, steps: AbstractMapping[str, list[float]]
     return plan
 
 
-def ask_others(python: Path, users: Path, held: Path, rows: int, seconds: AbstractMapping[str, list[float]]) -> None:
+def ask_others(
+    python: Path, users: Path, held: Path, rows: int, seconds: AbstractMapping[str, list[float]]
+) -> None:
     """Add the seconds that DuckDB and datacompy take, each in a process of its own and warm, to *seconds*."""
     command = [python, SCRIPT, users, held, "--threads", str(pl.thread_pool_size())]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)

@@ -81,7 +81,8 @@ def diff_values(
     fields = field_names(ensure_frame(after, VALUES, "after"))
     if mapping.is_message or before is None:
         return _messages(after, before, fields, mapping)
-    before = ensure_frame(before, VALUES, "before").rechunk()  # one that was read from a file takes twice the time
+    # a frame of a file has many chunks, and each step from here takes twice the time with them
+    before = ensure_frame(before, VALUES, "before").rechunk()
     _ensure_diffable(after, before, fields)
     if not fields:
         return empty_changes({})
@@ -168,11 +169,11 @@ def _join(after: pl.DataFrame, before: pl.DataFrame, fields: list[str]) -> pl.Da
         for name in fields
     ]
     at = find_rows(after["id"], before["id"])
-    renamed = before.select(
+    held_there = before.select(
         pl.col("raw").alias(_RAW),
         *(expr.alias(f"{_BEFORE}{name}") for name, expr in zip(fields, held, strict=True)),
     )
-    return after.hstack(renamed.select(pl.all().gather(at))).with_columns(at.is_not_null().alias(_KNOWN))
+    return after.hstack(held_there.select(pl.all().gather(at))).with_columns(at.is_not_null().alias(_KNOWN))
 
 
 def _is_changed(name: str, *, clears: bool, has_raw: bool) -> pl.Expr:

@@ -31,7 +31,8 @@ def each_id_problem(values: pl.DataFrame, mapping: Mapping) -> Iterator[pl.DataF
         return
     if (named["folded"] != named["id"]).any() and named["folded"].n_unique() < named["id"].n_unique():
         yield _similar(named)
-    long = named.filter(pl.col("id").str.len_bytes() > MOST_ID_BYTES).with_columns(n=pl.col("id").str.len_bytes())
+    n_bytes = pl.col("id").str.len_bytes()
+    long = named.filter(n_bytes > MOST_ID_BYTES).with_columns(n=n_bytes)
     told = pl.format(f"the id has {{}} bytes; Pendo keeps {MOST_ID_BYTES} of a visitor id", "n")
     yield row_problems(
         long, told, rule="long_id", severity="block_row" if mapping.kind == "visitor" else "warn"

@@ -11,7 +11,9 @@ from benchmarks import memory, plan
 from benchmarks.tables import change_some, make_users
 
 
-def test_a_small_run_tells_each_step_and_each_ratio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_small_run_tells_each_step_and_each_ratio(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = plan.measure(2_000, rounds=1, peers=tmp_path / "python")
     assert "DuckDB and datacompy are left out" in capsys.readouterr().out
     told = {line["question"]: line["measured"] for line in lines}

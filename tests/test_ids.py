@@ -22,7 +22,9 @@ def test_ids_are_unique_where_each_stands_once(ids: list[str | None], in_order: 
     assert are_unique(series) == (None not in ids and len(set(ids)) == len(ids))
 
 
-@pytest.mark.parametrize("key", [pl.Expr.hash, lambda id_: id_.str.len_bytes(), lambda id_: id_.is_null() & False])
+@pytest.mark.parametrize(
+    "key", [pl.Expr.hash, lambda id_: id_.str.len_bytes(), lambda id_: id_.is_null() & False]
+)
 @given(ids=IDS, among=st.lists(st.text("aBé ", max_size=3), max_size=12, unique=True))
 def test_rows_are_found_though_hashes_collide(key, ids: list[str | None], among: list[str]) -> None:
     found = find_rows(texts(ids), texts(among), key=key)

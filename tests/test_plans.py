@@ -367,10 +367,10 @@ def test_a_dry_run_overwrites_nothing(tmp_path: Path) -> None:
     (full / "mine").write_text("kept")
     file.write_text("kept")
     for taken in (empty, full, file):
-        with pytest.raises(PlanError, match="holds something already.*Expected a new folder.*Hint: choose"):
+        with pytest.raises(PlanError, match=r"holds something already.*Expected a new folder.*Hint: choose"):
             dry_run(a_plan(), folder=taken)
     assert [path.read_text() for path in (full / "mine", file)] == ["kept", "kept"]
-    with pytest.raises(PlanError, match="requests can't be written.*Expected.*Hint: choose another place"):
+    with pytest.raises(PlanError, match=r"requests can't be written.*Expected.*Hint: choose another place"):
         dry_run(a_plan(), folder=file / "below")
     with pytest.raises(PlanError, match="requests can't be written"):
         dry_run(a_plan(), folder="a\0b")
@@ -379,7 +379,9 @@ def test_a_dry_run_overwrites_nothing(tmp_path: Path) -> None:
 def test_a_dry_run_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     def windows() -> Iterator[pl.DataFrame]:
         yield REQUESTS.to_frame()
-        assert len([*tmp_path.glob("*/requests-0000.parquet")]) == 1, "the first part is there, under another name"
+        assert len([*tmp_path.glob("*/requests-0000.parquet")]) == 1, (
+            "the first part is there, under another name"
+        )
         assert not (tmp_path / "out").exists()
         raise OSError(28, "No space left on device")
 

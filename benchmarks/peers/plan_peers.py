@@ -42,7 +42,9 @@ def by_duckdb(users: str, held: str, threads: int) -> Callable[[], int]:
     import duckdb
 
     db = duckdb.connect(config={"threads": threads})
-    fields = [name for name, *_ in db.sql(f"DESCRIBE SELECT * FROM '{users}'").fetchall() if name != "user_id"]
+    fields = [
+        name for name, *_ in db.sql(f"DESCRIBE SELECT * FROM '{users}'").fetchall() if name != "user_id"
+    ]
     both = ", ".join(f'held."{name}" AS "{name}_before"' for name in fields)
     differs = " OR ".join(f'users."{name}" IS DISTINCT FROM held."{name}"' for name in fields)
 
