@@ -15,21 +15,27 @@ from pendosync.rules import RULES, no_problems, row_problems
 
 MOST_ID_BYTES: Final = 128
 
+_PLAIN: Final = r"^[!-@\[-~]+$"
+"""An id without blanks, capitals and letters beyond ASCII: no other plain one is similar to it."""
+
 
 def each_id_problem(values: pl.DataFrame, mapping: Mapping) -> Iterator[pl.DataFrame]:
     """Yield PROBLEMS of the ids of *values*."""
-    ids = values.select("row", "id", _folded().alias("folded"))
-    is_blank = ids["folded"].is_null() | (ids["folded"] == "")
-    if (
-        mapping.id or mapping.kind != "membership"
-    ):  # else it is made of two ids, and what lacks is told of them
-        yield row_problems(ids.filter(is_blank), "the row has no id", rule="missing_id", severity="block_row")
-    named = ids.filter(~is_blank)
+    named = values.select("row", "id")
+    is_plain = named.select(pl.col("id").str.contains(_PLAIN).all(ignore_nulls=False)).item()
+    if not is_plain:
+        blank = pl.col("id").is_null() | (pl.col("id").str.strip_chars() == "")
+        if (
+            mapping.id or mapping.kind != "membership"
+        ):  # else it is made of two ids, and what lacks is told of them
+            missing = named.filter(blank)
+            yield row_problems(missing, "the row has no id", rule="missing_id", severity="block_row")
+        named = named.filter(~blank)
     if not are_unique(named["id"]):
         yield _duplicates(named)
     if mapping.kind not in HELD_KINDS:  # a message's own id: Pendo's limits are of visitors' and accounts'
         return
-    if (named["folded"] != named["id"]).any() and named["folded"].n_unique() < named["id"].n_unique():
+    if not is_plain:
         yield _similar(named)
     n_bytes = pl.col("id").str.len_bytes()
     long = named.filter(n_bytes > MOST_ID_BYTES).with_columns(n=n_bytes)
@@ -60,6 +66,9 @@ def _duplicates(named: pl.DataFrame) -> pl.DataFrame:
 
 
 def _similar(named: pl.DataFrame) -> pl.DataFrame:
+    named = named.with_columns(folded=pl.col("id").str.strip_chars().str.to_lowercase())
+    if named["folded"].n_unique() == named["id"].n_unique():
+        return no_problems()
     told = named.filter(pl.col("folded").is_duplicated())
     told = told.with_columns(
         n=pl.col("id").n_unique().over("folded"),
@@ -68,8 +77,3 @@ def _similar(named: pl.DataFrame) -> pl.DataFrame:
     names = pl.col("ids").list.head(3).list.join("', '")
     reason = pl.format("Pendo tells these ids apart, by case or blanks: '{}'", names)
     return row_problems(told, reason, rule="similar_id", severity="warn")
-
-
-def _folded() -> pl.Expr:
-    """Return each id as a person would read it: without blanks around it, in small letters."""
-    return pl.col("id").str.strip_chars().str.to_lowercase()

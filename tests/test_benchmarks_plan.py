@@ -30,7 +30,7 @@ def test_what_others_find_is_what_is_planned(tmp_path: Path) -> None:
     table = make_users(100)
     table.write_parquet(users)
     ps.map_traits(change_some(table, every=3), plan.MAPPING).write_parquet(held)
-    found = plan_peers.by_duckdb(str(users), str(held), 2)()
+    found = plan_peers.by_duckdb(str(users), str(held), 2, keeps=True)()
     values = ps.map_traits(table, plan.MAPPING)
     before = ps.map_traits(change_some(table, every=3), plan.MAPPING)
     assert found == ps.diff_values(values, before=before, mapping=plan.MAPPING).height == 34

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pendosync.ids import are_unique, find_rows
+from pendosync.ids import are_unique, are_unique_as_found, find_rows
 
 IDS = st.lists(st.text("aBé ", max_size=3) | st.none(), max_size=12)
 
@@ -30,3 +30,9 @@ def test_rows_are_found_though_hashes_collide(key, ids: list[str | None], among:
     found = find_rows(texts(ids), texts(among), key=key)
     assert found.dtype == pl.UInt32
     assert found.to_list() == [among.index(id_) if id_ in among else None for id_ in ids]
+
+
+@given(ids=IDS, among=st.lists(st.text("aBé ", max_size=3), max_size=12, unique=True))
+def test_what_was_found_says_whether_ids_are_unique(ids: list[str | None], among: list[str]) -> None:
+    found = find_rows(texts(ids), texts(among))
+    assert are_unique_as_found(texts(ids), found, n_rows=len(among)) == are_unique(texts(ids))

@@ -26,6 +26,7 @@ def main() -> None:
     os.environ["POLARS_MAX_THREADS"] = str(args.threads)
     ways = {
         "DuckDB": by_duckdb(args.users, args.held, args.threads),
+        "DuckDB, a table of its own": by_duckdb(args.users, args.held, args.threads, keeps=True),
         "datacompy": by_datacompy(args.users, args.held),
     }
     seconds, rows = {}, {}
@@ -37,8 +38,8 @@ def main() -> None:
     print(json.dumps({"seconds": seconds, "rows": rows}))
 
 
-def by_duckdb(users: str, held: str, threads: int) -> Callable[[], int]:
-    """Return a join with `IS DISTINCT FROM` into a table of DuckDB's own, which is the least that it can do."""
+def by_duckdb(users: str, held: str, threads: int, *, keeps: bool = False) -> Callable[[], int]:
+    """Return a join with `IS DISTINCT FROM` that gives a frame of polars, or, with *keeps*, a table of DuckDB's own."""
     import duckdb
 
     db = duckdb.connect(config={"threads": threads})
@@ -47,12 +48,15 @@ def by_duckdb(users: str, held: str, threads: int) -> Callable[[], int]:
     ]
     both = ", ".join(f'held."{name}" AS "{name}_before"' for name in fields)
     differs = " OR ".join(f'users."{name}" IS DISTINCT FROM held."{name}"' for name in fields)
+    query = (
+        f"SELECT users.*, {both} FROM '{users}' AS users LEFT JOIN '{held}' AS held ON users.user_id = held.id "
+        f"WHERE {differs}"
+    )
 
     def find() -> int:
-        db.execute(
-            f"CREATE OR REPLACE TEMP TABLE changed AS SELECT users.*, {both} "
-            f"FROM '{users}' AS users LEFT JOIN '{held}' AS held ON users.user_id = held.id WHERE {differs}"
-        )
+        if not keeps:
+            return int(db.sql(query).pl().height)
+        db.execute(f"CREATE OR REPLACE TEMP TABLE changed AS {query}")
         return int(db.execute("SELECT count(*) FROM changed").fetchone()[0])
 
     return find
