@@ -4,7 +4,7 @@
 
 The floor is polars reading both Parquet files, the users and what is held of them, and joining them with `ne_missing`
 over all columns, lazily or not, whichever is faster in this run. DuckDB's join with `IS DISTINCT FROM` and datacompy do
-the same with as many threads; they are run by `.venv-peers`, and left out where there is none. None of them maps, checks
+the same with as many threads, to a frame of polars; they are run by `.venv-peers`, and left out where there is none. None of them maps, checks
 or plans. All rows differ; the held ones lie in another order. What is compared is timed in turn, in one run.
 """
 
@@ -36,6 +36,7 @@ SCRIPT: Final = Path(__file__).parent / "peers" / "plan_peers.py"
 PLAN: Final = "from both files to a plan"
 FLOORS: Final = ("polars, frame by frame", "polars, lazily")
 OTHERS: Final = ("DuckDB", "datacompy")
+INSIDE: Final = "DuckDB, a table of its own"
 
 
 def main() -> None:
@@ -120,7 +121,7 @@ def ask_others(
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     answer = json.loads(done.stdout.splitlines()[-1])
     assert set(answer["rows"].values()) == {rows}, answer
-    for name in OTHERS:
+    for name in (*OTHERS, INSIDE):
         seconds[name].append(answer["seconds"][name])
 
 
@@ -130,13 +131,15 @@ def _seconds(steps: AbstractMapping[str, Sequence[float]]) -> Iterator[Line]:
 
 
 def _compared(seconds: AbstractMapping[str, Sequence[float]]) -> Iterator[Line]:
-    ways = [way for way in ("polars reads both", *FLOORS, *OTHERS, PLAN) if way in seconds]
+    ways = [way for way in ("polars reads both", *FLOORS, *OTHERS, INSIDE, PLAN) if way in seconds]
     yield from _seconds({way: seconds[way] for way in ways})
     for way in FLOORS:
         yield at_most(f"{PLAN}, × {way}", ratio(seconds, PLAN, way), 3)
     for way in OTHERS:
         if way in seconds:
             yield at_least(f"{PLAN}: speed, × {way}", speed(seconds, PLAN, way), 1)
+    if INSIDE in seconds:
+        yield told(f"{PLAN}: speed, × {INSIDE}", speed(seconds, PLAN, INSIDE))
 
 
 if __name__ == "__main__":
