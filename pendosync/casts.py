@@ -158,10 +158,12 @@ def _to_date(name: str, dtype: pl.DataType, zone: str | None) -> pl.Expr | None:
         return None
     column = pl.when(inside).then(pl.col(name))
     if isinstance(dtype, pl.Date):
-        return _in_years(column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
+        return column.cast(pl.Datetime("ms")).dt.replace_time_zone("UTC")
     if not isinstance(dtype, pl.Datetime) or not (dtype.time_zone or zone):
         return None
-    return _in_years(column.dt.convert_time_zone("UTC") if dtype.time_zone else _in_zone(column, zone))
+    if dtype.time_zone:
+        return column.dt.convert_time_zone("UTC").dt.cast_time_unit("ms")
+    return _in_years(_in_zone(column, zone))  # whose clocks may be in another year than UTC
 
 
 def in_calendar(column: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:

@@ -44,6 +44,9 @@ _SECRET_VALUE: Final = (
     r"|\bxox[abpr]-[A-Za-z0-9-]{10,}"  # Slack
     r"|\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\."  # JSON web token
 )
+_SHORTEST_SECRET: Final = 15
+"""Bytes of the shortest of them: a Slack token."""
+
 _SECRET_NAME: Final = r"(?i)passwo?r?d|secret|api_?key|private_?key|access_?token|credit_?card|\bssn\b"
 _ACCEPTS: Final[AbstractMapping[str, tuple[FieldType, ...]]] = {"float": ("float", "integer")}
 
@@ -274,11 +277,11 @@ def _schema_reason(
 
 
 def _check_cells(values: pl.DataFrame, mapping: Mapping) -> Iterable[pl.DataFrame]:
-    has_raw = values["raw"].null_count() < values.height
+    with_raw = values.filter(pl.col("raw").is_not_null())
     for name, dtype in values.select(field_names(values)).schema.items():
         severity: Severity = "block_row" if mapping.clears(name) else "block_field"
-        if has_raw:
-            yield _wrong_values(values, name, as_words(dtype), mapping, severity)
+        if with_raw.height:
+            yield _wrong_values(with_raw, name, as_words(dtype), mapping, severity)
         column = values.select("row", "id", pl.col(name))
         if dtype == DTYPES["float"]:
             hits = column.filter(~pl.col(name).is_finite())
@@ -300,9 +303,13 @@ def _check_cells(values: pl.DataFrame, mapping: Mapping) -> Iterable[pl.DataFram
 
 
 def _check_texts(values: pl.DataFrame, name: str, mapping: Mapping) -> Iterable[pl.DataFrame]:
-    long = values.select("row", "id", n=pl.col(name).str.len_chars()).filter(pl.col("n") > MOST_TEXT)
-    reason = pl.format(f"a text of {{}} characters; Pendo recommends at most {MOST_TEXT:,}", "n")
-    yield row_problems(long, reason, rule="long_text", severity="warn", field=name)
+    n_bytes = values.select(pl.col(name).str.len_bytes().max()).item() or 0
+    if n_bytes > MOST_TEXT:
+        long = values.select("row", "id", n=pl.col(name).str.len_chars()).filter(pl.col("n") > MOST_TEXT)
+        reason = pl.format(f"a text of {{}} characters; Pendo recommends at most {MOST_TEXT:,}", "n")
+        yield row_problems(long, reason, rule="long_text", severity="warn", field=name)
+    if n_bytes < _SHORTEST_SECRET:
+        return
     n_secret = int(values.select(pl.col(name).str.contains(_SECRET_VALUE).sum()).item() or 0)
     if n_secret:
         told = (

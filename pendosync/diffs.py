@@ -24,6 +24,7 @@ from pendosync.frames import (
     struct_of,
 )
 from pendosync.heads import is_off
+from pendosync.ids import are_unique, are_unique_as_found, find_rows
 from pendosync.mapping import Mapping
 from pendosync.values import ensure_typed
 
@@ -80,13 +81,19 @@ def diff_values(
     fields = field_names(ensure_frame(after, VALUES, "after"))
     if mapping.is_message or before is None:
         return _messages(after, before, fields, mapping)
+    # a frame of a file has many chunks, and each step from here takes twice the time with them
+    before = ensure_frame(before, VALUES, "before").rechunk()
+    _ensure_unique("before", before["id"])
+    at = find_rows(after["id"], before["id"])
+    if not are_unique_as_found(after["id"], at, n_rows=before.height):
+        _ensure_unique("after", after["id"])
     _ensure_diffable(after, before, fields)
     if not fields:
         return empty_changes({})
-    joined = _join(after, before, fields).rechunk()
+    joined = _beside(after, before, fields, at).rechunk()
     has_raw = joined[_RAW].null_count() < joined.height
     marks = {name: _is_changed(name, clears=mapping.clears(name), has_raw=has_raw) for name in fields}
-    is_new = pl.col(_KNOWN).is_null() if against == "pendo" else pl.lit(False)
+    is_new = ~pl.col(_KNOWN) if against == "pendo" else pl.lit(False)
     marked = joined.with_columns(struct_of(marks).alias(_CHANGED))
     differs = pl.any_horizontal(is_new, *(pl.col(_CHANGED).struct.field(name) for name in fields))
     return skips_last(_as_changes(marked.filter(differs), fields, mapping, is_new))
@@ -117,6 +124,7 @@ def _messages(
         raise FrameError(
             f"'before' of a mapping of kind {mapping.kind!r} is {told}. Expected {expected}. Hint: {hint}."
         )
+    _ensure_unique("after", after["id"])
     _ensure_diffable(after, after.head(0), fields)
     nothing = {name: pl.lit(None, dtype=after.schema[name]) for name in fields}
     goes = {name: pl.lit(True) if mapping.clears(name) else pl.col(name).is_not_null() for name in fields}
@@ -135,18 +143,18 @@ def _messages(
     )
 
 
+def _ensure_unique(name: str, ids: pl.Series) -> None:
+    if are_unique(ids):
+        return
+    twice = ids.filter(ids.is_duplicated() | ids.is_null()).unique(maintain_order=True)
+    raise FrameError(
+        f"Ids of {name!r} are null or repeat: {listed(twice)}. Expected one row for each id. "
+        f"Hint: drop_blocked(values, check_values(values, mapping=mapping))."
+    )
+
+
 def _ensure_diffable(after: pl.DataFrame, before: pl.DataFrame, fields: list[str]) -> None:
-    ensure_frame(before, VALUES, "before")
     ensure_typed(after, what="after")
-    for name, frame in (("after", after), ("before", before)):
-        if frame["id"].null_count() or frame["id"].is_duplicated().any():
-            twice = frame.filter(pl.col("id").is_duplicated() | pl.col("id").is_null())["id"].unique(
-                maintain_order=True
-            )
-            raise FrameError(
-                f"Ids of {name!r} are null or repeat: {listed(twice)}. Expected one row for each id. "
-                f"Hint: drop_blocked(values, check_values(values, mapping=mapping))."
-            )
     if after["raw"].null_count() < after.height:
         raise FrameError(
             f"{after.height - after['raw'].null_count():,} rows of 'after' hold cells that no field type fits (column "
@@ -161,18 +169,17 @@ def _ensure_diffable(after: pl.DataFrame, before: pl.DataFrame, fields: list[str
         raise FrameError.wrong_type("before", wrong)
 
 
-def _join(after: pl.DataFrame, before: pl.DataFrame, fields: list[str]) -> pl.DataFrame:
+def _beside(after: pl.DataFrame, before: pl.DataFrame, fields: list[str], at: pl.Series) -> pl.DataFrame:
+    """Return *after* with what is held beside it: the rows *at* of *before*."""
     held = [
         pl.col(name) if name in before.columns else pl.lit(None, dtype=after.schema[name]).alias(name)
         for name in fields
     ]
-    renamed = before.select(
-        "id",
-        pl.lit(True).alias(_KNOWN),
+    held_there = before.select(
         pl.col("raw").alias(_RAW),
         *(expr.alias(f"{_BEFORE}{name}") for name, expr in zip(fields, held, strict=True)),
     )
-    return after.join(renamed, on="id", how="left", maintain_order="left")
+    return after.hstack(held_there.select(pl.all().gather(at))).with_columns(at.is_not_null().alias(_KNOWN))
 
 
 def _is_changed(name: str, *, clears: bool, has_raw: bool) -> pl.Expr:
@@ -185,8 +192,9 @@ def _is_changed(name: str, *, clears: bool, has_raw: bool) -> pl.Expr:
 
 def _as_changes(changed: pl.DataFrame, fields: list[str], mapping: Mapping, is_new: pl.Expr) -> pl.DataFrame:
     before = {name: pl.col(f"{_BEFORE}{name}") for name in fields}
+    keeps = {name for name in fields if not mapping.clears(name) and changed[name].null_count()}
     after = {
-        name: pl.col(name) if mapping.clears(name) else pl.coalesce(pl.col(name), held)
+        name: pl.coalesce(pl.col(name), held) if name in keeps else pl.col(name)
         for name, held in before.items()
     }
     return changed.select(
@@ -236,7 +244,7 @@ def _ensure_types(changes: pl.DataFrame) -> None:
 
 def _ensure_rows(changes: pl.DataFrame) -> None:
     wrong = {}
-    if changes["id"].null_count() or changes["id"].is_duplicated().any():
+    if not are_unique(changes["id"]):
         wrong["id"] = "holds nulls or repeats"
     if changes["row"].null_count():
         wrong["row"] = "holds nulls"

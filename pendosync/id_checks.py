@@ -9,26 +9,36 @@ import polars as pl
 
 from pendosync.frames import HELD_KINDS
 from pendosync.heads import ANONYMOUS
+from pendosync.ids import are_unique
 from pendosync.mapping import Mapping
 from pendosync.rules import RULES, no_problems, row_problems
 
 MOST_ID_BYTES: Final = 128
 
+_PLAIN: Final = r"^[!-@\[-~]+$"
+"""An id without blanks, capitals and letters beyond ASCII: no other plain one is similar to it."""
+
 
 def each_id_problem(values: pl.DataFrame, mapping: Mapping) -> Iterator[pl.DataFrame]:
     """Yield PROBLEMS of the ids of *values*."""
-    ids = values.select("row", "id")
-    blank = pl.col("id").is_null() | (pl.col("id").str.strip_chars() == "")
-    if (
-        mapping.id or mapping.kind != "membership"
-    ):  # else it is made of two ids, and what lacks is told of them
-        yield row_problems(ids.filter(blank), "the row has no id", rule="missing_id", severity="block_row")
-    named = ids.filter(~blank)
-    yield _duplicates(named)
+    named = values.select("row", "id")
+    is_plain = named.select(pl.col("id").str.contains(_PLAIN).all(ignore_nulls=False)).item()
+    if not is_plain:
+        blank = pl.col("id").is_null() | (pl.col("id").str.strip_chars() == "")
+        if (
+            mapping.id or mapping.kind != "membership"
+        ):  # else it is made of two ids, and what lacks is told of them
+            missing = named.filter(blank)
+            yield row_problems(missing, "the row has no id", rule="missing_id", severity="block_row")
+        named = named.filter(~blank)
+    if not are_unique(named["id"]):
+        yield _duplicates(named)
     if mapping.kind not in HELD_KINDS:  # a message's own id: Pendo's limits are of visitors' and accounts'
         return
-    yield _similar(named)
-    long = named.with_columns(n=pl.col("id").str.len_bytes()).filter(pl.col("n") > MOST_ID_BYTES)
+    if not is_plain:
+        yield _similar(named)
+    n_bytes = pl.col("id").str.len_bytes()
+    long = named.filter(n_bytes > MOST_ID_BYTES).with_columns(n=n_bytes)
     told = pl.format(f"the id has {{}} bytes; Pendo keeps {MOST_ID_BYTES} of a visitor id", "n")
     yield row_problems(
         long, told, rule="long_id", severity="block_row" if mapping.kind == "visitor" else "warn"
@@ -56,11 +66,13 @@ def _duplicates(named: pl.DataFrame) -> pl.DataFrame:
 
 
 def _similar(named: pl.DataFrame) -> pl.DataFrame:
-    folded = pl.col("id").str.strip_chars().str.to_lowercase()
-    told = named.with_columns(_folded=folded).filter(pl.col("_folded").is_duplicated())
+    named = named.with_columns(folded=pl.col("id").str.strip_chars().str.to_lowercase())
+    if named["folded"].n_unique() == named["id"].n_unique():
+        return no_problems()
+    told = named.filter(pl.col("folded").is_duplicated())
     told = told.with_columns(
-        n=pl.col("id").n_unique().over("_folded"),
-        ids=pl.col("id").unique(maintain_order=True).over("_folded", mapping_strategy="join"),
+        n=pl.col("id").n_unique().over("folded"),
+        ids=pl.col("id").unique(maintain_order=True).over("folded", mapping_strategy="join"),
     ).filter(pl.col("n") > 1)
     names = pl.col("ids").list.head(3).list.join("', '")
     reason = pl.format("Pendo tells these ids apart, by case or blanks: '{}'", names)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from typing import Final
+from itertools import chain
+from pathlib import Path
+from typing import Final, overload
 
 import polars as pl
 
 from pendosync.frames import REQUESTS
+from pendosync.parts import write_parts
 from pendosync.plans import Plan
 from pendosync.regions import MASK
 from pendosync.shapes import CREATED
@@ -18,15 +21,33 @@ _VARIABLES: Final = {
 }  # fmt: skip
 
 
-def dry_run(plan: Plan, /) -> pl.DataFrame:
+@overload
+def dry_run(plan: Plan, /, *, folder: None = None) -> pl.DataFrame: ...
+@overload
+def dry_run(plan: Plan, /, *, folder: str | Path) -> pl.LazyFrame: ...
+def dry_run(plan: Plan, /, *, folder: str | Path | None = None) -> pl.DataFrame | pl.LazyFrame:
     """Return the very requests that a push of *plan* would send, in order. Takes no client, so it can't send.
 
-    Returns:
-        REQUESTS frame, one row a request; `body` in UTF-8 is what travels, `path` has its secret masked.
+    Args:
+        plan: what to show.
+        folder: write them there, as Parquet parts of about 20,000 ids; it must not exist or be empty. Half-written
+            folders never appear under that name.
 
-    Cost: encodes the plan once; the frame holds every body.
+    Returns:
+        REQUESTS frame, one row a request; `body` in UTF-8 is what travels, `path` has its secret masked. With *folder*
+        a lazy one, which reads the parts in order.
+
+    Raises:
+        PlanError: the folder holds something, or can't be written.
+
+    Cost: encodes the plan once. The frame holds every body; with *folder* memory holds those of one part.
     """
-    return pl.concat([REQUESTS.to_frame(), *build_requests(plan.changes, plan.shape)])
+    windows = build_requests(plan.changes, plan.shape)
+    if folder is None:
+        return pl.concat([REQUESTS.to_frame(), *windows])
+    first = next(windows, REQUESTS.to_frame())
+    parts = write_parts(Path(folder), chain([first], windows), name="requests")
+    return pl.scan_parquet(parts, glob=False)
 
 
 def build_curl(plan: Plan, /, *, most: int | None = None) -> list[str]:

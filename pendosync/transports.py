@@ -5,6 +5,7 @@ aiohttp is the extra `fast`. It is loaded when a client first needs it.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import io
 import ssl
@@ -118,8 +119,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             httpx.HTTPError: another of its kinds; it may have been sent.
         """
         session = self._session or self._open()
+        waits = request.extensions.get("timeout", {})
         try:
-            async with session.request(request.method, **self._asked(request)) as response:
+            # aiohttp waits for ever for a server that takes no more of a body
+            async with asyncio.timeout(
+                sum(waits[step] for step in ("connect", "write", "read")) if waits else None
+            ):
+                response = await session.request(request.method, **self._asked(request))
+            async with response:
                 body = await response.read()
         except Exception as error:
             raise self._told(error) from error

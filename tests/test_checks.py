@@ -156,6 +156,7 @@ def test_long_texts_are_warned_of() -> None:
     assert rules_of(problems_of({"id": ["a", "b"], "note": ["x" * 1500, "x" * 1501]})) == [
         (1, "note", "long_text", "warn")
     ]
+    assert problems_of({"id": ["a"], "note": ["é" * 1500]}).is_empty()  # characters, not bytes
 
 
 @pytest.mark.parametrize(
@@ -165,6 +166,7 @@ def test_long_texts_are_warned_of() -> None:
         "sk_" + "live_0123456789abcdefXYZ",
         "-----BEGIN RSA PRIVATE KEY-----",
         "xoxb-0123456789-abc",
+        "xoxb-" + "0123456789",  # the shortest: what is shorter is not looked at
     ],
 )
 def test_values_that_look_like_secrets_are_one_warning_that_does_not_show_them(value: str) -> None:

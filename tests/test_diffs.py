@@ -97,6 +97,15 @@ def test_the_order_is_the_tables_and_ids_only_in_before_are_left_alone() -> None
     assert changes.select("row", "id").rows() == [(0, "z"), (1, "a"), (2, "m")]
 
 
+def test_before_may_come_in_chunks_and_in_any_order() -> None:
+    texts = [(f"u{at}", f"plan {at}", at) for at in range(9)]
+    held = [values(line) for line in reversed(texts)]
+    new = values(*texts[:4], ("u4", "other", 4), *texts[5:], ("u9", "new", 9))
+    changes = diff_values(new, before=pl.concat(held, rechunk=False), mapping=KEEP)
+    assert changes.select("id", "action").rows() == [("u4", "update"), ("u9", "create")]
+    assert changes["before"].struct.field("plan").to_list() == ["plan 4", None]
+
+
 def test_fields_that_before_lacks_are_null() -> None:
     changes = diff_values(values(("ann", "pro")), before=values(("ann",)).drop("plan"), mapping=KEEP)
     assert changes["changed"][0]["plan"]

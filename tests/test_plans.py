@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from pendosync.errors import FrameError, MappingError, PlanError
 from pendosync.frames import REQUESTS
 from pendosync.looks import build_curl, dry_run
 from pendosync.mapping import Mapping
+from pendosync.parts import write_parts
 from pendosync.planning import plan_changes
 from pendosync.plans import Plan
 from pendosync.regions import Target
@@ -343,6 +345,49 @@ def test_bytes_do_not_depend_on_windows(n: int, batch_size: int, window: int, ro
     assert all(size == per_request for size in whole["ids"].list.len().to_list()[:-1])
     windows = build_requests(plan.changes, plan.shape, rows_at_a_time=window)
     assert pl.concat([REQUESTS.to_frame(), *windows]).equals(whole)
+
+
+@pytest.mark.parametrize("route", ["metadata", "webhook"])
+@pytest.mark.parametrize("n", [0, 1, 45_000])
+def test_a_dry_run_to_a_folder_is_the_dry_run_row_for_row(tmp_path: Path, n: int, route: str) -> None:
+    plan, folder = a_plan(n, route=route), tmp_path / "a [1]*" / "requests"
+    lazy = dry_run(plan, folder=folder)
+    assert lazy.collect().equals(dry_run(plan))
+    assert lazy.collect_schema() == REQUESTS
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [f"requests-{at:04}.parquet" for at in range(3 if n == 45_000 else 1)]
+    assert [path.name for path in folder.parent.iterdir()] == ["requests"]
+
+
+def test_a_dry_run_overwrites_nothing(tmp_path: Path) -> None:
+    empty, full, file = tmp_path / "empty", tmp_path / "full", tmp_path / "file"
+    empty.mkdir()
+    dry_run(a_plan(), folder=str(empty))
+    full.mkdir()
+    (full / "mine").write_text("kept")
+    file.write_text("kept")
+    for taken in (empty, full, file):
+        with pytest.raises(PlanError, match=r"holds something already.*Expected a new folder.*Hint: choose"):
+            dry_run(a_plan(), folder=taken)
+    assert [path.read_text() for path in (full / "mine", file)] == ["kept", "kept"]
+    with pytest.raises(PlanError, match=r"requests can't be written.*Expected.*Hint: choose another place"):
+        dry_run(a_plan(), folder=file / "below")
+    with pytest.raises(PlanError, match="requests can't be written"):
+        dry_run(a_plan(), folder="a\0b")
+
+
+def test_a_dry_run_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+    def windows() -> Iterator[pl.DataFrame]:
+        yield REQUESTS.to_frame()
+        assert len([*tmp_path.glob("*/requests-0000.parquet")]) == 1, (
+            "the first part is there, under another name"
+        )
+        assert not (tmp_path / "out").exists()
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(PlanError, match=r"can't be written to .*out.* \(No space left on device\)"):
+        write_parts(tmp_path / "out", windows(), name="requests")
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize(

@@ -110,15 +110,15 @@ def test_the_same_bytes_travel() -> None:
     with a_server(OK) as server:
         for carrier in CARRIERS:
             with a_client(server.url, carrier) as client:
-                for method in ("GET", "POST", "DELETE"):
+                for method in ("GET", "POST"):
                     assert ask(client, method).json() == {}
         seen = [request.partition(b"\r\n\r\n") for request in server.requests]
     heads = [sorted(head.split(b"\r\n")) for head, _, _ in seen]
     bodies = [body for _, _, body in seen]
-    assert [sorted(map(bytes.lower, head)) for head in heads[:3]] == [
-        sorted(map(bytes.lower, head)) for head in heads[3:]
+    assert [sorted(map(bytes.lower, head)) for head in heads[:2]] == [
+        sorted(map(bytes.lower, head)) for head in heads[2:]
     ]
-    assert bodies == [b"", b'[{"a":1}]', b""] * 2
+    assert bodies == [b"", b'[{"a":1}]'] * 2
     assert seen[0][0].startswith(f"GET {PATH} HTTP/1.1\r\n".encode())
 
 

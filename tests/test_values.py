@@ -104,6 +104,17 @@ def test_dates_beyond_the_calendar_do_not_fit() -> None:
     assert values["raw"].null_count() == 0
 
 
+def test_dates_reach_from_the_first_day_of_the_calendar_to_its_last() -> None:
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
+    times = pl.Series([first, last], dtype=pl.Datetime("us", "UTC"))
+    beyond = pl.Series([first, last], dtype=pl.Datetime("ms", "UTC")).dt.epoch("ms") + pl.Series([-1, 1])
+    assert mapped(times)["f"].to_list() == [first, last]
+    assert mapped(times.dt.date())["f"].to_list() == [first, datetime(9999, 12, 31, tzinfo=UTC)]
+    values = mapped(beyond.cast(pl.Datetime("ms", "UTC")))
+    assert values["f"].to_list() == [None, None]
+    assert values["raw"].null_count() == 0
+
+
 @pytest.mark.parametrize("series", [[b"\xff"], [time(1)], [timedelta(1)], [[True]], [[{"a": 1}]]], ids=str)
 def test_map_traits_leaves_alone_what_pendo_has_no_type_for(series: list) -> None:
     values = mapped(series)
