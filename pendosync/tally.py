@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+import polars as pl
+
 from pendosync.errors import counted
 from pendosync.meter import Meter
 from pendosync.plans import Plan
@@ -32,6 +34,9 @@ class Tally:
         self.meter = Meter(time.monotonic())
         self._plan = plan
         self._n_failed = 0
+        creates = plan.changes["action"] == "create"
+        self._creates = pl.concat([pl.Series([0], dtype=pl.UInt32), creates.cum_sum().cast(pl.UInt32)])
+        """How many of the rows before each create an id."""
 
     def note(self, first_row: int, n_rows: int, result: BatchResult) -> None:
         """Count what became of some rows that were sent together."""
@@ -44,12 +49,16 @@ class Tally:
         own = {at for at, _, _ in result.exceptions}
         told: Counter[str] = Counter(status for _, status, _ in result.exceptions)
         if result.status == "updated" and self._plan.shape.create == "unknown_ids":
-            creates = self._plan.changes["action"].slice(first_row, n_rows) == "create"
-            n_created = int(creates.sum()) - sum(creates[at] for at in own)
+            n_created = self._n_creates(first_row, n_rows) - sum(
+                self._n_creates(first_row + at, 1) for at in own
+            )
             told.update(created=n_created, updated=n_rows - len(own) - n_created)
         elif n_rows > len(own):
             told[result.status] += n_rows - len(own)
         return +told
+
+    def _n_creates(self, first_row: int, n_rows: int) -> int:
+        return int(self._creates[first_row + n_rows] - self._creates[first_row])
 
     def overdrawn(self) -> str | None:
         """Return a sentence where more ids failed since the run began or was resumed than the error budget allows."""
