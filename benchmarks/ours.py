@@ -31,7 +31,7 @@ def open_fast_client(settings: ps.Settings) -> ps.Client:
 
 STACKS: Final[dict[str, Opener]] = {
     "default": open_default_client,
-    **({"fast": open_fast_client} if find_spec("httpx_aiohttp") else {}),
+    **({"fast": open_fast_client} if find_spec("aiohttp") else {}),
 }
 """What sends: the default, and what is taken up where it is installed."""
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+import polars as pl
+
 from pendosync.client import Answer
 from pendosync.errors import (
     AnswerError,
@@ -22,12 +24,12 @@ _WHOLE_REFUSED: Final = (400, 413, 422)
 """Refusals of a whole request that one record of it may have brought about, or its size."""
 
 
-def read_answer(answer: Answer, ids: Sequence[str], *, route: str, kind: str) -> BatchResult:
+def read_answer(answer: Answer, ids: Sequence[str] | pl.Series, *, route: str, kind: str) -> BatchResult:
     """Return what a 2xx answer means for the *ids* of its batch.
 
     Args:
         answer: as it came. One that can't be read, or whose counts don't add up, is doubtful: ask again.
-        ids: in the order in which they were sent.
+        ids: those of the batch, in the order in which they were sent.
         route: `webhook` answers for no row; `metadata` counts them.
         kind: for the reasons' words.
     """
@@ -132,7 +134,7 @@ def _doubtful(reason: str, http_status: int) -> BatchResult:
     return BatchResult("unknown", reason, http_status=http_status, is_doubtful=True)
 
 
-def _read_counts(told: Any, ids: Sequence[str], kind: str, answer: Answer) -> BatchResult:
+def _read_counts(told: Any, ids: Sequence[str] | pl.Series, kind: str, answer: Answer) -> BatchResult:
     counts, http_status = _counts_in(told), answer.status
     if counts is None:
         return _doubtful(
@@ -165,7 +167,7 @@ def _read_counts(told: Any, ids: Sequence[str], kind: str, answer: Answer) -> Ba
     return BatchResult("failed", reason, exceptions, http_status, n_unnamed=n_unnamed)
 
 
-def _are_sent(missing: Any, ids: Sequence[str]) -> bool:
+def _are_sent(missing: Any, ids: Sequence[str] | pl.Series) -> bool:
     """Whether those named missing are ids of the request, each once."""
     if not isinstance(missing, list) or not all(isinstance(one, str) for one in missing):
         return False

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Mapping as AbstractMapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,14 @@ from pendosync.errors import PlanError, first_line
 
 
 def write_folder(
-    folder: Path, manifest: AbstractMapping[str, Any], parts: Iterable[pl.DataFrame], problems: pl.DataFrame
+    folder: Path,
+    manifest: Callable[[], AbstractMapping[str, Any]],
+    parts: Iterable[pl.DataFrame],
+    problems: pl.DataFrame,
 ) -> Path:
     """Write a plan to *folder*, which must not exist or be empty; half-written it never has that name.
+
+    The manifest is asked for last, when the parts are written.
 
     Raises:
         PlanError: the folder holds something, or can't be written.
@@ -104,7 +109,10 @@ def _hollow(part: pl.DataFrame) -> list[str]:
 
 
 def _write(
-    folder: Path, manifest: AbstractMapping[str, Any], parts: Iterable[pl.DataFrame], problems: pl.DataFrame
+    folder: Path,
+    manifest: Callable[[], AbstractMapping[str, Any]],
+    parts: Iterable[pl.DataFrame],
+    problems: pl.DataFrame,
 ) -> None:
     folder.mkdir(parents=True, mode=0o700)
     names = []
@@ -113,5 +121,5 @@ def _write(
         # a plan is written before anything is sent: measured, zstd takes twice as long for half the size
         part.drop(_hollow(part)).write_parquet(folder / names[-1], compression="lz4", statistics=False)
     problems.write_parquet(folder / "problems.parquet")
-    text = json.dumps({**manifest, "parts": names}, indent=1, ensure_ascii=False)
+    text = json.dumps({**manifest(), "parts": names}, indent=1, ensure_ascii=False)
     (folder / "manifest.json").write_text(text, encoding="utf-8")

@@ -88,7 +88,14 @@ class LoopThread:
 
 
 async def run_beside(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what *function* returns, which runs in a thread beside the loop.
+    """Return what *function* returns, which runs in a thread beside the loop; as `begin_beside`."""
+    return await asyncio.wrap_future(begin_beside(function, *args, **kwargs))
+
+
+def begin_beside(
+    function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+) -> concurrent.futures.Future[T]:
+    """Return the future of what *function* returns, which runs in a thread of its own.
 
     Unlike asyncio's own, such a thread still begins while the interpreter waits for a script's other threads or for
     what is to be done at exit, and holds up neither.
@@ -104,7 +111,7 @@ async def run_beside(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwa
 
     # not by way of threading, whose start would hold up the loop until the thread has begun
     _thread.start_new_thread(work, ())
-    return await asyncio.wrap_future(future)
+    return future
 
 
 class Shared:

@@ -29,6 +29,7 @@ from pendosync.frames import (
     type_of,
 )
 from pendosync.gates import Facts, Gates, Held, held_by, lifted
+from pendosync.loops import begin_beside
 from pendosync.mapping import Mapping
 from pendosync.notes import notes_of
 from pendosync.overview import Summary, plan_html
@@ -237,7 +238,11 @@ class Plan:
             PlanError: the folder holds something, or can't be written.
         """
         paces = {name: dataclasses.asdict(getattr(self.target, name)) for name in ("api_pace", "data_pace")}
-        manifest = {**self._options(), **paces, "notes": self.notes, "digest": self.digest}
+        digest = begin_beside(lambda: self.digest)  # while the parts are written
+
+        def manifest() -> dict[str, Any]:
+            return {**self._options(), **paces, "notes": self.notes, "digest": digest.result()}
+
         return write_folder(Path(folder), manifest, self._parts(), self.problems)
 
     def _parts(self) -> Iterator[pl.DataFrame]:

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal
 
-import polars as pl
-
 from pendosync.answers import read_answer, read_error, stops_the_run
 from pendosync.audiences.creation import AudienceCalls
 from pendosync.client import Client
@@ -39,7 +37,7 @@ from pendosync.shapes import Step, steps_of
 from pendosync.splitting import RequestSize, ask_in_parts, name_failures
 from pendosync.tally import Tally
 from pendosync.turns import StoppedError, Turns
-from pendosync.wire import build_requests, build_window, windows_of
+from pendosync.wire import build_bodies, windows_of
 
 _SHOW_EVERY_S: Final = 0.1
 _BEAT_EVERY_S: Final = 2.0
@@ -55,9 +53,9 @@ class Batch:
 
     number: int
     first_row: int
+    n_rows: int
     method: str
     path: str
-    ids: list[str]
     body: bytes
     sha256: str
 
@@ -220,10 +218,16 @@ class Pusher:
     def _make_batches(self, window: Step, known: frozenset[int]) -> list[Batch]:
         """Return the batches of a window that are not *known*; called beside the loop."""
         shape, size = self._audience.shape, self.plan.shape.ids_per_request
-        requests = build_window(self.plan.changes, shape, window, but=known)
+        bodies = build_bodies(self.plan.changes, shape, window, but=known)
         return [
-            _batch(window.first_row + (request[0] - window.first_batch) * size, *request)
-            for request in _in_bytes(requests).iter_rows()
+            _batch(
+                number,
+                window.first_row + (number - window.first_batch) * size,
+                n_rows,
+                shape.call_of(number),
+                body,
+            )
+            for number, n_rows, body in bodies.iter_rows()
         ]
 
     async def _send_all(self, rest: Iterator[int], batches: Supply[Batch]) -> None:
@@ -258,7 +262,7 @@ class Pusher:
                 await self._record_sending(batch)
             tries += 1
 
-        if len(batch.ids) > self._size.n_ids:
+        if batch.n_rows > self._size.n_ids:
             await self._record_sending(batch)
             result = await self._ask_in_parts(batch, self._size.n_ids)
         else:
@@ -268,11 +272,11 @@ class Pusher:
             result = told
             if not tries:
                 await self._record_sending(batch)
-            if result.must_split and len(batch.ids) > 1:
-                result = await name_failures(result, len(batch.ids), partial(self._ask_part, batch))
+            if result.must_split and batch.n_rows > 1:
+                result = await name_failures(result, batch.n_rows, partial(self._ask_part, batch))
         self._record.record_result(batch.number, result, first_row=batch.first_row, tries=tries)
         self._tally.batches_done += 1
-        self._take_in(batch.first_row, len(batch.ids), result)
+        self._take_in(batch.first_row, batch.n_rows, result)
 
     async def _send_rest(self, number: int) -> None:
         """Send those rows of a batch that a run before this one left open; the others have their outcome."""
@@ -288,7 +292,7 @@ class Pusher:
 
     async def _ask_in_parts(self, batch: Batch, size: int) -> BatchResult:
         ask = partial(self._ask_part, batch)
-        return await ask_in_parts(len(batch.ids), size, ask, in_doubt=self._is_in_doubt(batch))
+        return await ask_in_parts(batch.n_rows, size, ask, in_doubt=self._is_in_doubt(batch))
 
     def _is_in_doubt(self, batch: Batch) -> bool:
         """Whether a run before this one sent these rows, and did not learn what became of them."""
@@ -305,7 +309,7 @@ class Pusher:
                 self._record.beat()
                 return
             piece = self._record.record_piece(
-                part.number, first_row=part.first_row, n_rows=len(part.ids), sha256=part.sha256
+                part.number, first_row=part.first_row, n_rows=part.n_rows, sha256=part.sha256
             )
 
         result = await self._ask(part, say_sending)
@@ -335,7 +339,7 @@ class Pusher:
             return result or (BatchResult("unknown", between) if is_sent else None)
         if result.is_doubtful:
             self.error = self.error or AnswerError(f"{result.reason.rstrip('.')}. Asked {n_asked} times.")
-        self._size.learn(result, len(batch.ids))
+        self._size.learn(result, batch.n_rows)
         return result
 
     async def _ask_once(
@@ -362,21 +366,22 @@ class Pusher:
                     batch.path,
                     host=self._host,
                     body=batch.body or None,
-                    rows=len(batch.ids),
+                    rows=batch.n_rows,
                     on_try=begin,
                     on_wait=wait,
-                    never_again=(408,) if len(batch.ids) > 1 else (),
+                    never_again=(408,) if batch.n_rows > 1 else (),
                     may_repeat=self._may_repeat(batch),
                 )
         except RemoteError as error:
             result = self._audience.read_error(batch.method, error, read_error(error, in_doubt=in_doubt))
             is_over = stops_the_run(error) and result.status not in _SETTLED
-            if is_over and not (result.is_too_long and len(batch.ids) > 1):
+            if is_over and not (result.is_too_long and batch.n_rows > 1):
                 self.error = self.error or error
             return result
         if shape.route == "audience":
             return self._audience.read(batch.method, batch.body, answer)
-        return read_answer(answer, batch.ids, route=shape.route, kind=shape.kind)
+        ids = self.plan.changes["id"].slice(batch.first_row, batch.n_rows)
+        return read_answer(answer, ids, route=shape.route, kind=shape.kind)
 
     def _may_repeat(self, batch: Batch) -> bool:
         return self.plan.shape.may_repeat and not self._audience.is_creating(batch.method)
@@ -389,16 +394,16 @@ class Pusher:
 
     def _cut(self, number: int, first_row: int, n_rows: int) -> Batch:
         """Return a request of these rows alone, each record as the same bytes."""
-        rows = self.plan.changes.slice(first_row, n_rows)
-        (request,) = build_requests(rows, replace(self._audience.shape, batch_size=n_rows, canary=None))
-        _, method, path, ids, body = _in_bytes(request).row(0)
-        return _batch(first_row, number, method, path, ids, body)
+        shape = replace(self._audience.shape, batch_size=n_rows, canary=None)
+        alone = Step(0, first_row, n_rows, first_batch=0, n_batches=1)
+        _, _, body = build_bodies(self.plan.changes, shape, alone).row(0)
+        return _batch(number, first_row, n_rows, shape.call_of(0), body)
 
     async def _record_sending(self, batch: Batch) -> None:
         self._record.record_sending(
             batch.number,
             first_row=batch.first_row,
-            n_rows=len(batch.ids),
+            n_rows=batch.n_rows,
             sha256=batch.sha256,
             is_again=self._is_in_doubt(batch),
         )
@@ -474,10 +479,5 @@ class Pusher:
             self._tell()
 
 
-def _in_bytes(requests: pl.DataFrame) -> pl.DataFrame:
-    """Return REQUESTS with bodies in bytes. Measured: a text that Python has to encode takes four times as long."""
-    return requests.with_columns(pl.col("body").cast(pl.Binary))
-
-
-def _batch(first_row: int, number: int, method: str, path: str, ids: list[str], body: bytes) -> Batch:
-    return Batch(number, first_row, method, path, ids, body, hashlib.sha256(body).hexdigest())
+def _batch(number: int, first_row: int, n_rows: int, call: tuple[str, str], body: bytes) -> Batch:
+    return Batch(number, first_row, n_rows, *call, body, hashlib.sha256(body).hexdigest())
