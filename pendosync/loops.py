@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import concurrent.futures
+import contextlib
 import os
 import threading
 from collections import deque
@@ -115,27 +116,77 @@ def begin_beside(
 
 
 class Shared:
-    """Work that is done once for all who ask for it before it begins, beside the loop. For one loop only."""
+    """Work that is done for many at once, those who asked first before the others. For one loop only.
 
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._work = work
-        self._now: asyncio.Task[None] | None = None
-        self._next: asyncio.Task[None] | None = None
+    Half of those who wait are served at a time, and no fewer than *least*. All at once would keep in step who asks again
+    when served: measured, 32 requests in flight of 50 ms each then came and went together, and the time that each takes
+    here added up while none was under way.
+
+    Args:
+        begin: begins the work up to a place, on the loop, and returns what ends it, beside the loop. So a thread that
+            waits for a disk asks for Python's lock twice, not at each step: while the loop has much to do, each time
+            takes some milliseconds.
+        place: returns the place up to which there is work at this moment.
+        least: how many are served at a time, if as many wait.
+    """
+
+    def __init__(
+        self, begin: Callable[[int], Callable[[], None]], place: Callable[[], int], *, least: int
+    ) -> None:
+        self._begin = begin
+        self._place = place
+        self._least = least
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._is_busy = False
 
     async def done(self) -> None:
-        """Return when the work is over that began after this was asked for; raises what that raises."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._begin_after(self._now))
-            self._next.add_done_callback(_look_at)
-        await asyncio.shield(self._next)
+        """Return when the work is over that there is by now; raises what it raises."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((self._place(), future))
+        self._serve()
+        await future
 
-    async def _begin_after(self, now: asyncio.Task[None] | None) -> None:
-        if now is None:
-            await asyncio.sleep(0)  # who asks within this turn of the loop is served along
+    def _serve(self) -> None:
+        """Begin the work of some of those who wait, where none is under way."""
+        while self._waiting and not self._is_busy:
+            n = min(max(self._least, -(-len(self._waiting) // 2)), len(self._waiting))
+            group = [self._waiting.popleft() for _ in range(n)]
+            try:
+                end = self._begin(group[-1][0])
+            except Exception as error:
+                _settle(group, error)
+            else:
+                self._is_busy = True
+                begin_beside(self._end, end, group, asyncio.get_running_loop())
+
+    def _end(
+        self,
+        end: Callable[[], None],
+        group: list[tuple[int, asyncio.Future[None]]],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        error: BaseException | None = None
+        try:
+            end()
+        except BaseException as raised:
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
+            loop.call_soon_threadsafe(self._ended, group, error)
+
+    def _ended(self, group: list[tuple[int, asyncio.Future[None]]], error: BaseException | None) -> None:
+        self._is_busy = False
+        _settle(group, error)
+        self._serve()
+
+
+def _settle(group: Iterable[tuple[int, asyncio.Future[None]]], error: BaseException | None) -> None:
+    for _, future in group:
+        if future.done():  # who waited was cancelled
+            continue
+        if error is None:
+            future.set_result(None)
         else:
-            await asyncio.wait([now])
-        self._now, self._next = self._next, None
-        await run_beside(self._work)
+            future.set_exception(error)
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:

@@ -16,7 +16,7 @@ import socket
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,7 +102,12 @@ class Holder:
 
 
 class RunRecord:
-    """The record of one run, written as it goes by the one who pushes it. Made by `create_record`, `take_record`."""
+    """The record of one run, written as it goes by the one who pushes it. Made by `create_record`, `take_record`.
+
+    Attributes:
+        run_id: which run.
+        n_left: how many statements were left to be written with a later one, all in all.
+    """
 
     def __init__(self, run_id: str, folder: Path, lock: FileLock) -> None:
         self.run_id = run_id
@@ -110,6 +115,7 @@ class RunRecord:
         self._lock = lock
         self._token = secrets.token_hex(8)
         self._turn = threading.Lock()  # rows are also written from beside the loop
+        self.n_left = 0
         self._left: deque[tuple[str, Sequence[tuple[object, ...]]]] = deque()
         with told(folder), contextlib.ExitStack() as undoing:
             written = n_written(folder)
@@ -118,6 +124,8 @@ class RunRecord:
             self._db = connect(folder)
             undoing.callback(self._db.close)
             self._writes = self._take_lease(written)
+            # a new run has none, and each request would ask for them
+            self._has_lines = bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM exception)").fetchone()[0])
             undoing.pop_all()
 
     def _take_lease(self, written: int) -> int:
@@ -138,37 +146,71 @@ class RunRecord:
     ) -> None:
         """Have it written that *batch* is about to be sent; what its rows had come to is forgotten.
 
-        Nothing may be sent before `flush` has returned.
+        Nothing may be sent before it was written and forced out, see `write_left`.
 
         Args:
             batch, first_row, n_rows, sha256: which rows, and their bytes.
             is_again: they were sent before, and nobody learned what became of them.
         """
-        self._left.append((_FORGET_LINES, [(first_row, first_row + n_rows - 1)]))
-        self._left.append((_PUT_BATCH, [(batch, first_row, n_rows, sha256, now_ms(), is_again)]))
+        if self._has_lines:
+            self._leave(_FORGET_LINES, [(first_row, first_row + n_rows - 1)])
+        self._leave(_PUT_BATCH, [(batch, first_row, n_rows, sha256, now_ms(), is_again)])
 
     def record_result(self, batch: int, result: BatchResult, *, first_row: int, tries: int) -> None:
         """Have it written what became of *batch*, exceptions included, with whatever is written next."""
         lines = [(first_row + at, batch, status, reason) for at, status, reason in result.exceptions]
         if lines:
-            self._left.append((_PUT_LINE, lines))
+            self._has_lines = True
+            self._leave(_PUT_LINE, lines)
         told = (result.status, result.reason, tries, result.http_status, now_ms(), batch)
-        self._left.append((_PUT_RESULT, [told]))
+        self._leave(_PUT_RESULT, [told])
 
     @property
     def has_left(self) -> bool:
         """Whether something is left to be written."""
         return bool(self._left)
 
-    def flush(self) -> None:
-        """Write what was left to be written, in one transaction; from any thread.
+    def _leave(self, statement: str, lines: Sequence[tuple[object, ...]]) -> None:
+        self._left.append((statement, lines))
+        self.n_left += 1
+
+    def write_left(self, upto: int) -> Callable[[], None]:
+        """Write what was left to be written, and return what forces it out to the disk: that one is to be called, once.
+
+        Any thread may call it: while the disk takes its time, another can go on.
+
+        Args:
+            upto: what `n_left` was when the last was left that is to be written.
 
         Raises:
             JournalError: it can't be written, or another pusher has taken over; what was left is lost.
         """
-        if self._left:
-            with self._writing():
-                pass
+        self._turn.acquire()
+        try:
+            with told(self._folder):
+                self._begin(upto)
+        except BaseException:
+            self._undo()
+            raise
+        return self._force_out
+
+    def _force_out(self) -> None:
+        """Commit what `write_left` has begun."""
+        try:
+            with told(self._folder):
+                self._db.commit()
+                self._count.write(self._writes)
+        except BaseException:
+            self._undo()
+            raise
+        self._turn.release()
+
+    def _undo(self) -> None:
+        try:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.rollback()
+        finally:
+            self._turn.release()
 
     def record_piece(self, batch: int, *, first_row: int, n_rows: int, sha256: str) -> int:
         """Write that a part of *batch* is about to be sent alone, and return its number.
@@ -184,6 +226,7 @@ class RunRecord:
             ).fetchone()
             if not is_told:
                 rows = range(first_row, first_row + n_rows)
+                self._has_lines = True
                 db.executemany(_PUT_LINE, [(row, batch, "unknown", IN_FLIGHT) for row in rows])
             line = db.execute(
                 "INSERT INTO piece (batch, first_row, n_rows, sha256, sent_at) VALUES (?, ?, ?, ?, ?)",
@@ -210,6 +253,7 @@ class RunRecord:
             JournalError: it can't be written.
         """
         with self._writing() as db:
+            self._has_lines = True
             db.executemany(_PUT_LINE, lines)
 
     def record_rest(self, batch: int) -> None:
@@ -311,18 +355,20 @@ class RunRecord:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction, which first makes sure that the run is still this pusher's, then writes what was left."""
         with told(self._folder), self._turn:
-            self._writes += 1
             with self._db:
-                mine = self._db.execute(
-                    "UPDATE lease SET beat_at = ?, writes = ? WHERE token = ?",
-                    (now_ms(), self._writes, self._token),
-                )
-                if mine.rowcount != 1:
-                    raise HeldError.taken_over(self.run_id, _holder_in(self._db))
-                for _ in range(len(self._left)):
-                    self._db.executemany(*self._left.popleft())
+                self._begin(self.n_left)
                 yield self._db
             self._count.write(self._writes)
+
+    def _begin(self, upto: int) -> None:
+        self._writes += 1
+        mine = self._db.execute(
+            "UPDATE lease SET beat_at = ?, writes = ? WHERE token = ?", (now_ms(), self._writes, self._token)
+        )
+        if mine.rowcount != 1:
+            raise HeldError.taken_over(self.run_id, _holder_in(self._db))
+        while self._left and self.n_left - len(self._left) < upto:
+            self._db.executemany(*self._left.popleft())
 
 
 _FORGET_LINES: Final = "DELETE FROM exception WHERE row BETWEEN ? AND ?"

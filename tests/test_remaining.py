@@ -39,7 +39,7 @@ def test_rows_that_were_sent_go_apart_from_those_that_were_not(sandbox, client, 
     lines = [(0, "unknown", "?"), (1, "pending", "!"), (2, "unknown", "?"), (3, "unknown", "?")]
     record.record_result(0, BatchResult("pending", "!", exceptions=lines), first_row=0, tries=1)
     record.record_result(1, BatchResult("pending", "!"), first_row=10, tries=1)
-    record.flush()
+    record.write_left(record.n_left)()
     record.close()
     left = left_of(journal, record.run_id, plan)
     assert left.partial == {0: [(0, 1), (1, 1), (2, 2), (4, 6)]}
@@ -56,7 +56,7 @@ def test_rows_that_were_sent_twice_say_so_and_no_others(sandbox, client, journal
     )
     lines = [(at, "unknown", "?") for at in range(10)]
     record.record_result(1, BatchResult("updated", exceptions=lines), first_row=10, tries=1)
-    record.flush()
+    record.write_left(record.n_left)()
     record.close()
     outcomes = ps.resume_push(journal, record.run_id, client=client).wait()
     assert statuses(outcomes) == {"updated": 20}
