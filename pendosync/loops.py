@@ -7,6 +7,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
@@ -105,6 +106,7 @@ def begin_beside(
     future.set_running_or_notify_cancel()
 
     def work() -> None:
+        sys.settrace(threading.gettrace())  # as threading does: debuggers look in here too
         try:
             future.set_result(function(*args, **kwargs))
         except BaseException as error:

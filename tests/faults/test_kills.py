@@ -47,13 +47,20 @@ def test_a_killed_push_is_finished_though_the_resuming_process_is_killed_too(sta
         ("_take_lease", 3),
         ("record_sending", 20),
         ("record_result", 21),
+        ("write_left", 12),
+        ("_begin", 30),
+        ("_force_out", 2),
+        ("_force_out", 21),
+        ("_ended", 5),
         ("record_end", 3),
     ],
 )
 def test_a_kill_between_two_lines_of_the_journal_tells_nothing_wrong(
     stage, victims, within: str, line: int
 ) -> None:
-    judge = trial(stage, victims, Blow(order={"at_line": line, "rooms": ("runfile",), "within": within}))
+    judge = trial(
+        stage, victims, Blow(order={"at_line": line, "rooms": ("runfile", "loops"), "within": within})
+    )
     assert judge.victims != ["over"]  # it was killed there
     ensure_true(judge)
 

@@ -1,0 +1,141 @@
+"""What is done beside the loop: work shared by all who wait for it, and what is made ahead."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from pendosync.loops import Shared, Supply
+
+
+class Disk:
+    """Notes what is written up to which place, and how long the disk takes for it."""
+
+    def __init__(self, takes_s: float = 0.01) -> None:
+        self.n_left = 0
+        self.upto: list[int] = []
+        self.threads: set[int] = set()
+        self.n_ended = 0
+        self._takes_s = takes_s
+
+    def leave(self) -> None:
+        self.n_left += 1
+
+    def begin(self, upto: int) -> Callable[[], None]:
+        assert self.n_ended == len(self.upto), "one at a time"
+        self.upto.append(upto)
+        return self.end
+
+    def end(self) -> None:
+        self.threads.add(threading.get_ident())
+        time.sleep(self._takes_s)
+        self.n_ended += 1
+
+
+def test_half_of_those_who_wait_are_served_at_a_time_and_those_who_asked_first_first() -> None:
+    disk, served = Disk(), list[int]()
+
+    async def one(shared: Shared, number: int) -> None:
+        disk.leave()
+        await shared.done()
+        assert disk.upto[disk.n_ended - 1] > number  # what it had left was forced out
+        served.append(number)
+
+    async def everyone() -> None:
+        shared = Shared(disk.begin, lambda: disk.n_left, least=4)
+        await asyncio.gather(*(one(shared, number) for number in range(32)))
+
+    asyncio.run(everyone())
+    assert served == list(range(32))
+    assert disk.upto == [1, 17, 25, 29, 32]  # the first at once, then of 31, 15, 7 and 3
+    assert threading.get_ident() not in disk.threads
+
+
+def test_an_error_reaches_those_whose_work_it_was_and_no_others() -> None:
+    n_begun = 0
+
+    def begin(upto: int) -> Callable[[], None]:
+        nonlocal n_begun
+        n_begun += 1
+        if n_begun == 2:
+            raise OSError("full")
+        return fail if n_begun == 3 else lambda: None
+
+    def fail() -> None:
+        raise OSError("torn")
+
+    async def everyone() -> list[object]:
+        shared = Shared(begin, lambda: 0, least=2)
+        return await asyncio.gather(*(shared.done() for _ in range(7)), return_exceptions=True)
+
+    told = [str(one) for one in asyncio.run(everyone())]
+    assert told == ["None", "full", "full", "full", "torn", "torn", "None"]
+
+
+def test_who_gives_up_waiting_holds_up_nobody() -> None:
+    disk = Disk(0.05)
+
+    async def everyone() -> None:
+        shared = Shared(disk.begin, lambda: disk.n_left, least=1)
+        first, second, third = (asyncio.create_task(shared.done()) for _ in range(3))
+        await asyncio.sleep(0)
+        for task in (first, second):
+            task.cancel()
+        await asyncio.wait_for(third, 5)
+        assert first.cancelled()
+        assert second.cancelled()
+
+    asyncio.run(everyone())
+
+
+def test_a_supply_keeps_its_order_and_makes_a_little_ahead() -> None:
+    at_work, most, made = 0, 0, list[int]()
+    lock = threading.Lock()
+
+    def maker(number: int) -> Callable[[], list[int]]:
+        def make() -> list[int]:
+            nonlocal at_work, most
+            with lock:
+                at_work += 1
+                most = max(most, at_work)
+                made.append(number)
+            time.sleep(0.02 if number % 2 else 0.001)
+            with lock:
+                at_work -= 1
+            return [] if number == 3 else [number * 10 + at for at in range(3)]
+
+        return make
+
+    async def take_all() -> list[int]:
+        supply = Supply(map(maker, range(6)))
+        got: list[int] = []
+
+        async def worker() -> None:
+            while (one := await supply.next()) is not None:
+                got.append(one)
+
+        await asyncio.sleep(0.1)
+        assert sorted(made) == [0, 1]  # no more before somebody takes
+        await asyncio.gather(*(worker() for _ in range(4)))
+        return got
+
+    got = asyncio.run(take_all())
+    assert got == [number * 10 + at for number in (0, 1, 2, 4, 5) for at in range(3)]
+    assert most == 2
+
+
+def test_what_a_maker_raises_comes_to_each_who_asks() -> None:
+    def fail() -> list[int]:
+        raise ValueError("no")
+
+    async def ask() -> None:
+        supply = Supply([fail])
+        for _ in range(2):
+            with pytest.raises(ValueError, match="no"):
+                await supply.next()
+
+    asyncio.run(ask())
