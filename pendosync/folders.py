@@ -1,31 +1,37 @@
-"""A saved plan is a folder: a manifest, Parquet parts, and the problems met on the way."""
+"""A saved plan is a folder: a manifest, Parquet parts, and the problems met on the way.
+
+The manifest names the SHA-256 of each file, and its own: what was altered, cut short or taken away since is found without
+a look at the rows.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from collections.abc import Mapping as AbstractMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from pendosync.errors import PlanError, first_line
 
+_PROBLEMS: Final = "problems.parquet"
+_SEAL: Final = "sha256"
+
 
 def write_folder(
     folder: Path,
-    manifest: Callable[[], AbstractMapping[str, Any]],
+    manifest: AbstractMapping[str, Any],
     parts: Iterable[pl.DataFrame],
     problems: pl.DataFrame,
 ) -> Path:
     """Write a plan to *folder*, which must not exist or be empty; half-written it never has that name.
-
-    The manifest is asked for last, when the parts are written.
 
     Raises:
         PlanError: the folder holds something, or can't be written.
@@ -64,16 +70,21 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFram
     """Return the manifest, the parts as one frame, and the problems of a saved plan; whether they fit is not checked.
 
     Raises:
-        PlanError: something is missing or can't be read.
+        PlanError: something is missing, is not as it was written, or can't be read.
     """
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        parts = [pl.read_parquet(folder / Path(name).name, glob=False) for name in manifest["parts"]]
-        return (
-            manifest,
-            pl.concat(parts, rechunk=True),
-            pl.read_parquet(folder / "problems.parquet", glob=False),
-        )
+        seal = manifest.pop(_SEAL, None)
+        if seal != _seal_of(manifest):
+            raise altered(folder, "the digest of manifest.json differs")
+        files = {Path(name).name: digest for name, digest in manifest["files"].items()}
+        for name, digest in files.items():
+            if _digest_of(folder / name) != digest:
+                raise altered(folder, f"the digest of {name} differs")
+        parts = [pl.read_parquet(folder / name, glob=False) for name in files if name != _PROBLEMS]
+        return manifest, pl.concat(parts, rechunk=True), pl.read_parquet(folder / _PROBLEMS, glob=False)
+    except PlanError:
+        raise
     except FileNotFoundError as error:
         name = Path(error.filename or str(error)).name
         raise PlanError(
@@ -82,6 +93,16 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFram
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
         raise altered(folder, type(error).__name__) from None
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _seal_of(manifest: AbstractMapping[str, Any]) -> str:
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def force_out(path: Path) -> None:
@@ -110,7 +131,7 @@ def _hollow(part: pl.DataFrame) -> list[str]:
 
 def _write(
     folder: Path,
-    manifest: Callable[[], AbstractMapping[str, Any]],
+    manifest: AbstractMapping[str, Any],
     parts: Iterable[pl.DataFrame],
     problems: pl.DataFrame,
 ) -> None:
@@ -120,6 +141,7 @@ def _write(
         names.append(f"part-{number:04}.parquet")
         # a plan is written before anything is sent: measured, zstd takes twice as long for half the size
         part.drop(_hollow(part)).write_parquet(folder / names[-1], compression="lz4", statistics=False)
-    problems.write_parquet(folder / "problems.parquet")
-    text = json.dumps({**manifest(), "parts": names}, indent=1, ensure_ascii=False)
+    problems.write_parquet(folder / _PROBLEMS)
+    whole = {**manifest, "files": {name: _digest_of(folder / name) for name in (*names, _PROBLEMS)}}
+    text = json.dumps({**whole, _SEAL: _seal_of(whole)}, indent=1, ensure_ascii=False)
     (folder / "manifest.json").write_text(text, encoding="utf-8")

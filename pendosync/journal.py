@@ -45,7 +45,8 @@ RUNS: Final = pl.Schema(
     }
 )
 """One row is one run. `state` is `running`, `done`, `cancelled`, `stopped`, or `interrupted` where whoever pushed it is
-gone. All but `done` can be resumed."""
+gone. All but `done` can be resumed. `digest` is the plan's, null where it has more than 100,000 ids and nobody had asked
+for it: `read_plan(journal, run_id).digest` computes it."""
 
 WRITTEN: Final[tuple[Status, ...]] = ("updated", "created", "accepted")
 """The outcomes after which Pendo holds, or will hold, what was pushed."""
@@ -74,7 +75,7 @@ class Journal:
             run_id = self._new_folder()
         folder = self.path / run_id
         try:
-            plan.save(folder / "plan")
+            plan.write_to(folder / "plan", plan.known_digest)
             return create_record(run_id, folder, plan)
         except PlanError as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -189,8 +190,8 @@ def read_runs(journal: Journal, /) -> pl.DataFrame:
 
 
 _READ_RUN: Final = (
-    'SELECT run_id, state, kind, "group", route, api_url, n_ids, n_batches, digest, undoes, started_at, ended_at, note '
-    "FROM run"
+    "SELECT run_id, state, kind, \"group\", route, api_url, n_ids, n_batches, NULLIF(digest, ''), undoes, started_at, "
+    "ended_at, note FROM run"
 )
 
 

@@ -29,7 +29,6 @@ from pendosync.frames import (
     type_of,
 )
 from pendosync.gates import Facts, Gates, Held, held_by, lifted
-from pendosync.loops import begin_beside
 from pendosync.mapping import Mapping
 from pendosync.notes import notes_of
 from pendosync.overview import Summary, plan_html
@@ -41,6 +40,8 @@ from pendosync.summaries import problem_grids
 
 _FORMAT: Final = 3
 _PART_ROWS: Final = 200_000
+_FEW: Final = 100_000
+"""Ids whose digest takes less than a tenth of a second."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -148,6 +149,11 @@ class Plan:
         """
         return hashlib.sha256(_canonical(self._options()) + digest_of(self.changes)).hexdigest()
 
+    @property
+    def known_digest(self) -> str | None:
+        """The digest where it is known already or found in no time, else None: a push waits for nothing but the disk."""
+        return self.digest if "digest" in self.__dict__ or len(self) <= _FEW else None
+
     @cached_property
     def summary(self) -> Summary:
         """The plan in numbers: ids per action, changes per field, problems per rule, requests and expected time."""
@@ -237,13 +243,17 @@ class Plan:
         Raises:
             PlanError: the folder holds something, or can't be written.
         """
+        return self.write_to(Path(folder), self.digest)
+
+    def write_to(self, folder: Path, digest: str | None) -> Path:
+        """Write the plan as `save` does, with its digest where that is known."""
         paces = {name: dataclasses.asdict(getattr(self.target, name)) for name in ("api_pace", "data_pace")}
-        digest = begin_beside(lambda: self.digest)  # while the parts are written
+        manifest = {**self._options(), **paces, "notes": self.notes, "digest": digest}
+        return write_folder(folder, manifest, self._parts(), self.problems)
 
-        def manifest() -> dict[str, Any]:
-            return {**self._options(), **paces, "notes": self.notes, "digest": digest.result()}
-
-        return write_folder(Path(folder), manifest, self._parts(), self.problems)
+    def take_digest(self, digest: str) -> None:
+        """Take the digest that a saved plan was written with for its own: its files are as they were written."""
+        self.__dict__["digest"] = digest
 
     def _parts(self) -> Iterator[pl.DataFrame]:
         return self.changes.iter_slices(_PART_ROWS) if len(self) else iter([self.changes])

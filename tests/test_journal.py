@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import pendosync as ps
+from pendosync import plans
 from pendosync.frames import OUTCOMES, VALUES
 from pendosync.journal import RUNS
 from tests.test_push import IDS, a_plan, a_table
@@ -19,6 +20,20 @@ def test_an_empty_journal_has_no_runs(journal) -> None:
     assert ps.read_runs(journal).schema == RUNS
     assert repr(journal).startswith("Journal(0 runs in ")
     assert not journal.path.exists()
+
+
+def test_a_large_plan_is_pushed_without_waiting_for_its_digest(client, journal, monkeypatch) -> None:
+    monkeypatch.setattr(plans, "_FEW", 0)
+    plan = a_plan(client, IDS[:3])
+    ps.push(plan, client=client, journal=journal, show=False).wait()
+    (run,) = ps.read_runs(journal).rows(named=True)
+    assert run["digest"] is None
+    assert ps.read_plan(journal, run["run_id"]).digest == plan.digest
+    ps.push(a_plan(client, IDS[3:6]), client=client, journal=journal, show=False).wait()
+    known = a_plan(client, IDS[6:9])
+    approved = known.digest  # somebody looked at it before
+    ps.push(known, client=client, journal=journal, show=False).wait()
+    assert ps.read_runs(journal)["digest"].to_list() == [None, None, approved]
 
 
 def test_a_run_is_listed_with_its_plan(sandbox, client, journal) -> None:
