@@ -143,6 +143,11 @@ class _Blank:
     """A record that writes nothing down."""
 
     run_id = "not-written"
+    n_left = 0
+    has_left = False
+
+    def write_left(self, upto: int) -> Callable[[], None]:
+        return lambda: None
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return lambda *_, **__: ""

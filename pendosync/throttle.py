@@ -214,7 +214,8 @@ class Throttle:
 
         Cancelling the wait takes nobody's turn. *on_start* is awaited at the last moment, while nobody else may start
         where a rate is kept; what it raises stops the start. The time it takes is not lost to the rate: it is called
-        that much ahead, up to a tenth of a second.
+        that much ahead, up to a tenth of a second. Who was let through so far waits for no pause that begins meanwhile:
+        what it has written down of its start would no longer be so.
 
         Args:
             rows: records that the request carries.
@@ -225,7 +226,7 @@ class Throttle:
             if on_start is not None:
                 await self._wait(rows, early_s=self._lead_s)
                 await self._call(on_start)
-            await self._wait(rows)
+            await self._wait(rows, is_let_through=on_start is not None)
             return self._start(rows)
         finally:
             self._pass_turn()
@@ -272,14 +273,14 @@ class Throttle:
         is_place_free = most is None or self._in_flight + self._turns < most
         return is_place_free and not (keeps_rate and self._turns)
 
-    async def _wait(self, rows: int, early_s: float = 0.0) -> None:
-        while (wait_s := self._wait_s(rows) - early_s) > _TINY_S:
+    async def _wait(self, rows: int, *, early_s: float = 0.0, is_let_through: bool = False) -> None:
+        while (wait_s := self._wait_s(rows, is_let_through) - early_s) > _TINY_S:
             await self._clock.sleep(wait_s)
 
-    def _wait_s(self, rows: int) -> float:
+    def _wait_s(self, rows: int, is_let_through: bool) -> float:
         with self._lock:
-            earliest = max(self._paused_until, self._starts.earliest(1), self._rows.earliest(rows))
-            return earliest - self._clock.now()
+            earliest = max(self._starts.earliest(1), self._rows.earliest(rows))
+            return (earliest if is_let_through else max(earliest, self._paused_until)) - self._clock.now()
 
     async def _call(self, on_start: Callable[[], Awaitable[None]]) -> None:
         began = self._clock.now()
