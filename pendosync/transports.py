@@ -6,6 +6,7 @@ aiohttp is the extra `fast`. It is loaded when a client first needs it.
 from __future__ import annotations
 
 import asyncio
+import base64
 import importlib.util
 import io
 import ssl
@@ -107,7 +108,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, context: ssl.SSLContext | None, proxy: str | None) -> None:
         self._context = context
-        self._proxy = proxy
+        self._proxy = httpx.URL(proxy) if proxy else None
         self._session: aiohttp.ClientSession | None = None
         self._errors: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = ()
 
@@ -146,9 +147,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             "data": io.BytesIO(body) if len(body) > _LARGE else body or None,
             "timeout": aiohttp.ClientTimeout(sock_connect=waits.get("connect"), sock_read=waits.get("read")),
             "ssl": self._context if self._context is not None else True,
-            "proxy": self._proxy,
             "allow_redirects": False,
+            **self._by_proxy(),
         }
+
+    def _by_proxy(self) -> dict[str, Any]:
+        """Return by which proxy a request goes. Its password goes apart: aiohttp's errors show the address."""
+        if self._proxy is None:
+            return {}
+        told = base64.b64encode(f"{self._proxy.username}:{self._proxy.password}".encode()).decode()
+        headers = {"Proxy-Authorization": f"Basic {told}"} if self._proxy.userinfo else {}
+        return {"proxy": str(self._proxy.copy_with(userinfo=b"")), "proxy_headers": headers}
 
     def _open(self) -> aiohttp.ClientSession:
         import aiohttp
@@ -174,10 +183,15 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return self._session
 
     def _told(self, error: Exception) -> Exception:
-        """Return httpx's error for one of aiohttp's: the first that fits; another as it is."""
-        return next((ours(str(error)) for theirs, ours in self._errors if isinstance(error, theirs)), error)
+        """Return httpx's error for one of aiohttp's: the first that fits, with what lies beneath; another as it is."""
+        beneath = getattr(error, "os_error", None) or getattr(error, "certificate_error", None)
+        status = getattr(error, "status", None)
+        text = f"{status} {error.message}" if status else str(beneath or error)  # type: ignore[attr-defined]
+        return next((ours(text) for theirs, ours in self._errors if isinstance(error, theirs)), error)
 
     async def aclose(self) -> None:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+            for _ in range(3):
+                await asyncio.sleep(0)  # asyncio lets go of a connection some turns of the loop after it is closed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import gzip
 import importlib.util
@@ -215,11 +216,17 @@ def test_a_proxy_is_asked_and_may_refuse(
     for name in ("no_proxy", "NO_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     with a_server(f"HTTP/1.1 {status} no\r\nContent-Length: 0\r\n\r\n".encode(), hangs_up=True) as server:
-        monkeypatch.setenv("https_proxy", server.url)
-        with a_client("https://pendo.invalid", carrier) as client, pytest.raises(ps.UnreachableError):
-            ask(client)
+        monkeypatch.setenv("https_proxy", server.url.replace("//", "//ann:pr0xy%2Fw0rd@"))
+        with a_client("https://pendo.invalid", carrier) as client:
+            with pytest.raises(ps.UnreachableError, match=str(status)) as caught:
+                ask(client)
+            assert "w0rd" not in str(caught.value)
         assert server.requests[0].startswith(b"CONNECT pendo.invalid:443 ")
-        assert b"int" not in server.requests[0].lower().replace(b"pendo.invalid", b"")
+        assert (
+            b"authorization: basic " + base64.b64encode(b"ann:pr0xy/w0rd").lower()
+            in server.requests[0].lower()
+        )
+        assert b"x-pendo" not in server.requests[0].lower()
 
 
 def test_a_carrier_that_there_is_not_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
