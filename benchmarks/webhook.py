@@ -42,7 +42,7 @@ def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("--messages", type=int, default=4_000)
     ask.add_argument(
-        "--waves", type=int, default=40, help="messages with latency, as a multiple of those in flight"
+        "--waves", type=int, default=80, help="messages with latency, as a multiple of those in flight"
     )
     ask.add_argument("--rounds", type=int, default=3)
     ask.add_argument("--quick", action="store_true", help="400 messages, 5 waves, one round")
