@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as AbstractMapping
 from pathlib import Path
 from typing import Any, Final
@@ -25,13 +25,15 @@ _PROBLEMS: Final = "problems.parquet"
 _SEAL: Final = "sha256"
 
 
-def write_folder(
-    folder: Path,
-    manifest: AbstractMapping[str, Any],
-    parts: Iterable[pl.DataFrame],
-    problems: pl.DataFrame,
-) -> Path:
-    """Write a plan to *folder*, which must not exist or be empty; half-written it never has that name.
+@contextlib.contextmanager
+def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
+    """A folder to be filled in a block; after it, and forced out to the disk, it has the name *folder*.
+
+    Half-filled it never has that name.
+
+    Args:
+        folder: must not exist or be empty; readable for its owner only.
+        what: is written there, in errors: "The plan".
 
     Raises:
         PlanError: the folder holds something, or can't be written.
@@ -42,7 +44,8 @@ def write_folder(
             raise PlanError(
                 f"{str(folder)!r} holds something already. Expected a new folder. Hint: choose another name."
             )
-        _write(beside, manifest, parts, problems)
+        beside.mkdir(parents=True, mode=0o700)
+        yield beside
         for file in [*beside.iterdir(), beside]:
             force_out(file)
         if folder.exists():
@@ -55,14 +58,27 @@ def write_folder(
         OSError,
         ValueError,
         TypeError,
-    ) as error:  # the last two: a name with a NUL, or that is not Unicode
+        pl.exceptions.PolarsError,
+    ) as error:  # a name with a NUL, or not Unicode
         told = getattr(error, "strerror", None) or first_line(error)
         raise PlanError(
-            f"The plan can't be written to {str(folder)!r} ({told}). Expected a folder that can be written, with room. "
+            f"{what} can't be written to {str(folder)!r} ({told}). Expected a folder that can be written, with room. "
             f"Hint: choose another place."
         ) from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_folder(
+    folder: Path, manifest: AbstractMapping[str, Any], parts: Iterable[pl.DataFrame], problems: pl.DataFrame
+) -> Path:
+    """Write a plan to *folder*, which must not exist or be empty; half-written it never has that name.
+
+    Raises:
+        PlanError: the folder holds something, or can't be written.
+    """
+    with new_folder(folder, what="The plan") as place:
+        _write(place, manifest, parts, problems)
     return folder
 
 
@@ -135,7 +151,6 @@ def _write(
     parts: Iterable[pl.DataFrame],
     problems: pl.DataFrame,
 ) -> None:
-    folder.mkdir(parents=True, mode=0o700)
     names = []
     for number, part in enumerate(parts):
         names.append(f"part-{number:04}.parquet")
