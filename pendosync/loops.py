@@ -159,7 +159,11 @@ class Shared:
                 _settle(group, error)
             else:
                 self._is_busy = True
-                begin_beside(self._end, end, group, asyncio.get_running_loop())
+                loop = asyncio.get_running_loop()
+                try:
+                    begin_beside(self._end, end, group, loop)
+                except RuntimeError:  # there is no thread to be had: the loop waits itself
+                    self._end(end, group, loop)
 
     def _end(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import threading
 import time
@@ -74,6 +75,22 @@ def test_an_error_reaches_those_whose_work_it_was_and_no_others() -> None:
 
     told = [str(one) for one in asyncio.run(everyone())]
     assert told == ["None", "full", "full", "full", "torn", "torn", "None"]
+
+
+def test_without_a_thread_to_be_had_the_loop_does_it_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    disk = Disk()
+
+    async def everyone() -> None:
+        shared = Shared(disk.begin, lambda: disk.n_left, least=1)
+        await asyncio.wait_for(asyncio.gather(*(shared.done() for _ in range(3))), 5)
+
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
+    asyncio.run(everyone())
+    assert disk.threads == {threading.get_ident()}
+    assert disk.n_ended == len(disk.upto)
 
 
 def test_who_gives_up_waiting_holds_up_nobody() -> None:
