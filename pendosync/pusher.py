@@ -204,7 +204,7 @@ class Pusher:
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(self.plan.shape.at_once or self._pace.at_once, step.n_batches)):
                 workers.create_task(self._send_all(rest, batches))
-        await self._write_left()
+        await self._write_left(wait=True)
 
     def _say(self, note: str) -> None:
         if not self._is_stopping():
@@ -435,10 +435,14 @@ class Pusher:
                 next_beat_s = time.monotonic() + _BEAT_EVERY_S
             await asyncio.sleep(_SHOW_EVERY_S)
 
-    async def _write_left(self) -> None:
-        """Write outcomes that no next request has taken along by now."""
+    async def _write_left(self, *, wait: bool = False) -> None:
+        """Write outcomes that no next request has taken along by now.
+
+        Args:
+            wait: also for those that are being written at this moment.
+        """
         try:
-            if self._record.has_left:
+            if wait or self._record.has_left:
                 await self._written.done()
         except JournalError as error:
             self.error = self.error or error

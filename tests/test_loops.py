@@ -77,6 +77,21 @@ def test_an_error_reaches_those_whose_work_it_was_and_no_others() -> None:
     assert told == ["None", "full", "full", "full", "torn", "torn", "None"]
 
 
+def test_who_asks_while_work_is_under_way_waits_for_it_too_though_nothing_is_left() -> None:
+    disk = Disk(0.05)
+
+    async def two() -> int:
+        shared = Shared(disk.begin, lambda: disk.n_left, least=1)
+        disk.leave()
+        first = asyncio.create_task(shared.done())
+        await asyncio.sleep(0.01)
+        await shared.done()
+        assert first.done()
+        return disk.n_ended
+
+    assert asyncio.run(two()) == 2
+
+
 def test_without_a_thread_to_be_had_the_loop_does_it_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise RuntimeError("can't start new thread")
