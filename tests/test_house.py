@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pendosync"
 FLOORS = (
     ("errors", "meter", "turns"),
-    ("reports", "engines"),
-    ("regions", "folders", "gates", "pacing", "retries", "transports"),
+    ("reports", "workers"),
+    ("engines", "regions", "folders", "gates", "pacing", "retries", "transports"),
     ("throttle", "keys", "parts"),
     ("env",),
     ("frames",),
@@ -87,6 +87,7 @@ WALLS = {
         "meter",
         "turns",
         "engines",
+        "workers",
         "regions",
         "gates",
         "pacing",

@@ -12,10 +12,10 @@ import pytest
 from clusters import Cluster
 
 import pendosync as ps
-from pendosync.engines import DaskEngine
+from pendosync.workers import DaskEngine
 
 IS_CI = os.environ.get("CI") == "true"
-IN_TIME_S = 25
+IN_TIME_S = 45
 
 
 @pytest.fixture(scope="session", autouse=True)
