@@ -45,13 +45,26 @@ def _in_time() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def engine(_distributed: None) -> Iterator[DaskEngine]:
-    """Two workers on this machine, for tests that leave them alive."""
-    with ps.open_engine(workers=2) as opened:
+    """Two workers on this machine, for tests that leave them alive; what opened them knew of Pendo."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PENDO_REGION", "eu")
+        opened = ps.open_engine(workers=2)
+    with opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def standing(_distributed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster with one worker, for tests that leave it alive."""
+    opened = Cluster(tmp_path_factory.mktemp("cluster"))
+    opened.start_worker()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A scheduler without workers, for one test that may kill what it likes."""
     opened = Cluster(tmp_path)
     yield opened
     opened.close()

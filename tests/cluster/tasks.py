@@ -8,6 +8,7 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 def add_one(number: int) -> int:
@@ -28,6 +29,12 @@ def raise_it(pickled: bytes) -> None:
 
 def die(_: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def make_partition(number: int) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame({"id": [number], "pid": [os.getpid()]})
 
 
 @dataclass(frozen=True)
