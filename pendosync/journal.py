@@ -9,6 +9,7 @@ import contextlib
 import secrets
 import shutil
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -322,6 +323,25 @@ def record_verified(journal: Journal, run_id: str, verified: pl.DataFrame, /) ->
 
 def derive_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFrame:
     """Return OUTCOMES of a run whose plan is at hand, and `http_status`: what the batch was answered with."""
+    return pl.concat(list(each_outcome(journal, run_id, plan)))
+
+
+def derive_part(journal: Journal, run_id: str, plan: Plan, part: int, /) -> pl.DataFrame:
+    """Return what `derive_outcomes` does of one part of the plan."""
+    return next(each_outcome(journal, run_id, plan, parts=[part]))
+
+
+def each_outcome(
+    journal: Journal, run_id: str, plan: Plan, /, *, parts: Iterable[int] | None = None
+) -> Iterator[pl.DataFrame]:
+    """Yield what `derive_outcomes` returns, a part of the plan at a time.
+
+    The ids of a part that can't be read are null; what became of its rows is told all the same.
+
+    Args:
+        journal, run_id, plan: which run.
+        parts: of which parts; all when left out.
+    """
     with reading(journal.folder_of(run_id)) as db:
         batches = pl.DataFrame(
             db.execute("SELECT batch, state, status, reason, http_status, resent FROM batch").fetchall(),
@@ -330,13 +350,26 @@ def derive_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFram
         )
         lines = db.execute("SELECT row, status, reason FROM exception").fetchall()
     exceptions = pl.DataFrame(lines, schema=_ROW_LINES, orient="row")
-    at = pl.int_range(pl.len(), dtype=pl.UInt32)
-    numbers = batch_numbers(plan.n_sent, plan.shape, n_skipped=len(plan) - plan.n_sent)
-    rows = plan.changes.select("id", "action", at.alias("at"), numbers)
-    joined = rows.join(batches, on="batch", how="left", maintain_order="left").join(
-        exceptions, on="at", how="left", maintain_order="left"
-    )
-    return joined.rechunk().select(pl.lit(run_id).alias("run_id"), *_outcome_exprs(), "http_status")
+    for part in range(len(plan.parts)) if parts is None else parts:
+        rows = _rows_of(plan, part)
+        joined = rows.join(batches, on="batch", how="left", maintain_order="left").join(
+            exceptions, on="at", how="left", maintain_order="left"
+        )
+        yield joined.rechunk().select(pl.lit(run_id).alias("run_id"), *_outcome_exprs(), "http_status")
+
+
+def _rows_of(plan: Plan, part: int) -> pl.DataFrame:
+    """Return `id`, `action`, `at` and `batch` of each row of a part, also where its changes can't be read."""
+    (first_row, n_sent), end = plan.parts.sent[part], plan.parts.first_rows[part + 1]
+    steps = [step for step in plan.steps if step.part == part]
+    at = pl.int_range(first_row, end, dtype=pl.UInt32, eager=True).alias("at")
+    numbers = batch_numbers(steps, plan.shape, n_skipped=end - first_row - n_sent)
+    try:
+        told = plan.parts.read(part).select("id", "action")
+    except PlanError:
+        action = pl.when(pl.int_range(pl.len()) < n_sent).then(pl.lit("update")).otherwise(pl.lit("skip"))
+        told = at.to_frame().select(pl.lit(None, dtype=pl.String).alias("id"), action.alias("action"))
+    return told.with_columns(at, numbers)
 
 
 _BATCH_LINES: Final = {

@@ -11,7 +11,7 @@ import polars as pl
 from pendosync.audiences.creation import settle_creation
 from pendosync.client import Client
 from pendosync.errors import MappingError, PlanError, counted
-from pendosync.frames import about_of
+from pendosync.frames import about_of, n_sent
 from pendosync.journal import Journal, read_plan
 from pendosync.message_checks import OLDEST
 from pendosync.plans import Plan
@@ -20,7 +20,7 @@ from pendosync.remaining import Remaining, all_of, left_of
 from pendosync.results import TOO_OLD
 from pendosync.runfile import RunRecord
 from pendosync.runs import Elsewhere, Run, show_run, start_run, watch
-from pendosync.shapes import batch_numbers
+from pendosync.shapes import batch_at
 
 __all__ = ["Run", "attach_run", "push", "resume_push"]
 
@@ -54,6 +54,10 @@ def push(plan: Plan, /, *, client: Client, journal: Journal, show: bool = True) 
     """
     _ensure_pushable(plan, client)
     record = journal.record_run(plan)
+    if not plan.parts.is_whole:
+        plan = read_plan(
+            journal, record.run_id
+        )  # its own files: what becomes of the plan's folder is no matter then
     return _start(plan, client, journal, record, all_of(plan), show=show, give_up=record.discard)
 
 
@@ -178,7 +182,7 @@ def _ensure_young(plan: Plan) -> None:
     """Raise where events have grown too old since they were checked."""
     if plan.shape.kind != "event":
         return
-    n_old = plan.changes.head(plan.n_sent).filter(_is_old()).height
+    n_old = sum(changes.head(n_sent(changes)).filter(_is_old()).height for changes in plan.parts.each())
     if n_old:
         are = "is" if n_old == 1 else "are"
         raise PlanError(
@@ -195,10 +199,11 @@ def _refuse_old(record: RunRecord, plan: Plan, remaining: Remaining) -> int:
     """Write those events that were never sent, and have grown too old, as refused; return how many."""
     if plan.shape.kind != "event":
         return 0
-    rows = remaining.unsent.to_frame("row").hstack(plan.changes[remaining.unsent].select("about"))
-    old = rows.filter(_is_old())["row"].to_list()
-    batches = batch_numbers(plan.n_sent, plan.shape)
-    record.record_rows((row, batches[row], "refused", TOO_OLD) for row in old)
+    old = []
+    for first_row, n_rows in remaining.unsent:
+        rows = plan.parts.slice(first_row, n_rows)
+        old += [first_row + at for at in rows.select(_is_old().arg_true()).to_series()]
+    record.record_rows((row, batch_at(row, plan.steps, plan.shape), "refused", TOO_OLD) for row in old)
     return len(old)
 
 
