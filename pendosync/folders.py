@@ -105,9 +105,14 @@ def write_file(path: Path, frame: pl.DataFrame) -> str:
 
 
 def link_file(path: Path, to: Path) -> None:
-    """Have the file of *path* at *to* as well: the same one where the file system can do that, else a copy."""
+    """Have the file of *path* at *to* as well: the same one where the file system can do that, else a copy.
+
+    Where there is none by now there will be none: who reads it is told.
+    """
     try:
         os.link(path, to)
+    except FileNotFoundError:
+        return
     except OSError:
         shutil.copyfile(path, to)
 

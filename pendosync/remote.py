@@ -218,7 +218,7 @@ def fetch_held(
         client,
         kind=plan.shape.kind,
         group=plan.shape.group,
-        types=change_types(plan.changes),
+        types=change_types(plan.parts.nothing),
         ids=plan.changes["id"] if ids is None else ids,
     )
 

@@ -42,6 +42,11 @@ def load_plan(folder: str | Path, /) -> Plan:
     return plan
 
 
+def write_part(folder: Path, number: int, plan: Plan, /) -> dict[str, Any]:
+    """Write a plan in memory to *folder* as one part of a larger one, and return what `seal_plan` is to be told of it."""
+    return plan.parts[0].save(folder, number)
+
+
 def seal_plan(folder: Path, head: Plan, entries: Sequence[AbstractMapping[str, Any]], /) -> None:
     """Write to *folder* what makes the parts that lie there a plan, which `load_plan` reads.
 
@@ -49,7 +54,7 @@ def seal_plan(folder: Path, head: Plan, entries: Sequence[AbstractMapping[str, A
         folder: where the parts were written.
         head: a plan of the same mapping, target, shape, gates and notes, and with the columns that each part has. Its
             changes don't count, and its nonce is made anew, of all that the parts hold.
-        entries: what `Part.save` returned of each, in order.
+        entries: what `write_part` returned of each, in order.
     """
     nothing = head.parts.nothing
     parts = Parts([InFile(folder, entry, nothing) for entry in entries], nothing)
