@@ -24,7 +24,7 @@ FLOORS = (
     ("throttle", "keys", "parts"),
     ("env",),
     ("frames",),
-    ("results", "ids"),
+    ("results", "ids", "scans"),
     ("overview", "settings", "shapes", "traits", "kinds"),
     ("mapping", "messages"),
     ("tables", "rules", "spec", "encoding", "digests"),

@@ -225,3 +225,24 @@ def test_a_run_of_parts_is_taken_over_after_a_kill(sandbox, quick, journal, pair
     outcomes = ps.resume_push(journal, run_id, client=quick).wait()
     assert statuses(outcomes) == {"updated": 40}
     assert not outcomes["reason"].drop_nulls().len()
+
+
+def test_outcomes_are_lazy_where_they_are_asked_for_so(quick, journal, pair, monkeypatch) -> None:
+    _, parted = pair
+    run = ps.push(parted, client=quick, journal=journal)
+    told = run.wait(lazy=True)
+    assert isinstance(told, pl.LazyFrame)
+    read: list[int] = []
+    of_parts = ps.parted.Parts.read
+
+    def noted(self, number: int) -> pl.DataFrame:
+        read.append(number)
+        return of_parts(self, number)
+
+    monkeypatch.setattr(ps.parted.Parts, "read", noted)
+    assert told.filter(pl.col("id").is_in(IDS[12:15])).select("status", "id").collect().rows() == [
+        ("updated", id_) for id_ in IDS[12:15]
+    ]
+    assert read == [0, 1, 2, 3]
+    assert told.head(3).collect()["id"].to_list() == IDS[:3]
+    assert ps.read_outcomes(journal, run.id, lazy=True).collect().equals(ps.read_outcomes(journal, run.id))
