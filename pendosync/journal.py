@@ -380,6 +380,23 @@ def each_outcome(
         yield joined.rechunk().select(pl.lit(run_id).alias("run_id"), *_outcome_exprs(), "http_status")
 
 
+def each_told(
+    journal: Journal, run_id: str, plan: Plan, /, *, parts: Iterable[int] | None = None
+) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Yield the number of each part of the plan that can be read, and its CHANGES with what became of each.
+
+    Args:
+        journal, run_id, plan, parts: as in `each_outcome`.
+
+    Yields:
+        CHANGES frames with `status`, `reason` and `http_status`.
+    """
+    numbers = list(range(len(plan.parts)) if parts is None else parts)
+    for number, told in zip(numbers, each_outcome(journal, run_id, plan, parts=numbers), strict=True):
+        with contextlib.suppress(PlanError):
+            yield number, plan.parts.read(number).hstack(told.select("status", "reason", "http_status"))
+
+
 def _rows_of(plan: Plan, part: int) -> pl.DataFrame:
     """Return `id`, `action`, `at` and `batch` of each row of a part, also where its changes can't be read."""
     (first_row, n_sent), end = plan.parts.sent[part], plan.parts.first_rows[part + 1]

@@ -21,7 +21,7 @@ from pendosync.frames import (
     raw_of,
     struct_of,
 )
-from pendosync.journal import Journal, derive_outcomes, read_creation, read_plan
+from pendosync.journal import Journal, each_told, read_creation, read_plan
 from pendosync.mapping import Mapping
 from pendosync.planning import plan_again
 from pendosync.plans import Plan
@@ -78,9 +78,9 @@ def plan_rejected(
     if plan.shape.audience is not None:
         create = "never"
         _ensure_unmended(mended)
-    told = derive_outcomes(journal, run_id, plan).select("status", "reason")
-    is_rejected = told["status"].is_in(REJECTED)
-    rejected, told = plan.changes.filter(is_rejected).rechunk(), told.filter(is_rejected)
+    each = (told.filter(pl.col("status").is_in(REJECTED)) for _, told in each_told(journal, run_id, plan))
+    every = pl.concat(list(each), rechunk=True)
+    rejected, told = every.select(plan.parts.nothing.columns), every.select("status", "reason")
     if create == "unknown_ids":
         rejected = _as_created(rejected, told["status"] == "missing")
     reason = pl.format("{}: {}", "status", pl.col("reason").fill_null("no reason was given"))

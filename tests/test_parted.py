@@ -27,7 +27,7 @@ SIZES = (13, 0, 20, 7)
 
 def in_parts(plan: ps.Plan, folder: Path, sizes: tuple[int, ...] = SIZES) -> ps.Plan:
     """Return *plan* in parts of so many rows each, saved to *folder*."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     first, entries = 0, []
     for number, size in enumerate(sizes):
         problems = plan.problems.filter(pl.lit(number == 0))
