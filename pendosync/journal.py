@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from pendosync.env import find_env_file
+from pendosync.env import own_folder
 from pendosync.errors import JournalError, PlanError, counted, listed
 from pendosync.frames import OUTCOMES, RunStateName, Status, is_unicode
 from pendosync.plans import Plan
@@ -153,10 +153,7 @@ def open_journal(path: str | Path | None = None, /) -> Journal:
     Raises:
         JournalError: *path* is no folder.
     """
-    env = find_env_file()
-    folder = (
-        Path(path) if path is not None else (env.parent if env else Path.cwd()) / ".pendosync" / "journal"
-    )
+    folder = Path(path) if path is not None else own_folder() / "journal"
     if "\0" in str(folder) or not is_unicode(str(folder)):
         raise JournalError(
             f"The journal {str(folder)!r} can't be a folder: no file system takes that name. Expected a plain path. "
