@@ -11,9 +11,7 @@ part and run took half as long again, and makes 40,000 files.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import secrets
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Final
 import polars as pl
 
 from pendosync.errors import PlanError
+from pendosync.folders import write_whole
 
 _PART: Final = "\0part"
 _WORD: Final = 8
@@ -64,7 +63,7 @@ def bucket_of(ids: pl.Series, n: int, /) -> pl.Series:
     is_long = size > 2 * _END
     ends = pl.when(is_long).then(text.bin.head(_END) + text.bin.tail(_END)).otherwise(text)
     words = texts.select(size=size, text=ends + pl.lit(bytes(_WORD)))
-    longest = min(words["size"].max() or 0, 2 * _END)  # type: ignore[type-var]
+    longest = min(int(words["size"].max() or 0), 2 * _END)  # type: ignore[arg-type]
     state = words["size"].cast(pl.UInt64) ^ _START
     for start in range(0, longest, _WORD):
         word = words["text"].bin.slice(start, _WORD).bin.reinterpret(dtype=pl.UInt64, endianness="little")
@@ -102,13 +101,7 @@ def write_run(path: Path, rows: pl.DataFrame, parts: pl.Series, n: int, /) -> tu
     places.append(content.tell())
     content.seek(0)
     content.write(struct.pack(f"<{n + 1}Q", *places))
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        beside.write_bytes(content.getbuffer())
-        beside.rename(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return hashlib.sha256(content.getbuffer()).hexdigest(), counts
+    return write_whole(path, content.getbuffer()), counts
 
 
 def read_part(folder: Path, part: int, n_rows: int, /) -> pl.DataFrame | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,7 +19,7 @@ _SECONDS: Final = (-62_135_596_800, 253_402_300_799)
 NUMBERS: Final[tuple[FieldType, ...]] = ("integer", "float")
 """What a number that Segment's spec reserves may be."""
 
-Lost = AbstractMapping[FieldType, int]
+Lost = dict[FieldType, int]
 """Type → how many cells of a column it would lose."""
 
 _PER_SECOND: Final = {"ms": 1_000, "us": 1_000_000}
@@ -70,7 +69,8 @@ def lost_as(source: pl.Series, candidates: Sequence[FieldType]) -> Lost:
         .alias(kind)
         for kind in candidates
     }
-    return dict(source.to_frame().select(lost.values()).row(0, named=True))
+    told = source.to_frame().select(lost.values()).row(0)
+    return dict(zip(lost, told, strict=True))
 
 
 def settle(lost: Lost) -> FieldType:

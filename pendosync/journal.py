@@ -20,6 +20,7 @@ import polars as pl
 
 from pendosync.env import own_folder
 from pendosync.errors import JournalError, PlanError, counted, listed
+from pendosync.folders import make_hidden
 from pendosync.frames import OUTCOMES, RunStateName, Status, is_unicode
 from pendosync.plans import Plan
 from pendosync.results import IN_FLIGHT, NOT_SENT, SENT_AGAIN, SKIPPED, Creation
@@ -103,12 +104,7 @@ class Journal:
         ask(self.folder_of(run_id), wish)
 
     def _new_folder(self) -> str:
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (
-            contextlib.suppress(FileExistsError),
-            open(self.path / ".gitignore", "x", encoding="utf-8") as file,
-        ):
-            file.write("*\n")
+        make_hidden(self.path)
         while True:
             run_id = f"{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(3)}"
             with contextlib.suppress(FileExistsError):
