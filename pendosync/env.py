@@ -31,6 +31,12 @@ def find_env_file(start: Path | None = None) -> Path | None:
     return next((folder / ".env" for folder in (here, *here.parents) if (folder / ".env").is_file()), None)
 
 
+def own_folder() -> Path:
+    """Return where what we write lies by default: `.pendosync` beside the nearest `.env`, or in the working directory."""
+    env = find_env_file()
+    return (env.parent if env else Path.cwd()) / ".pendosync"
+
+
 def read_env(path: str | Path | None) -> tuple[dict[str, str | None], dict[str, Secret]]:
     """Return what is set, and the keys apart from it: whoever looks for a wrong value never holds one as a text.
 

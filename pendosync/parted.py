@@ -366,7 +366,7 @@ def merged_problems(parts: Iterator[pl.DataFrame]) -> pl.DataFrame:
     """Return the PROBLEMS of several parts as those of one table: a column's problem is one line, its rows added up."""
     every = pl.concat([PROBLEMS.to_frame(), *parts])
     rows, columns = every.filter(pl.col("row").is_not_null()), every.filter(pl.col("row").is_null())
-    lines = columns.group_by("field", "rule", "severity", maintain_order=True).agg(
-        pl.col("row", "id", "reason").first(), pl.col("n_rows").sum()
+    lines = columns.group_by("field", "rule", "severity", "reason", maintain_order=True).agg(
+        pl.col("row", "id").first(), pl.col("n_rows").sum()
     )
     return pl.concat([lines.select(PROBLEMS.names()), rows])
