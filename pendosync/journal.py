@@ -375,19 +375,22 @@ def each_outcome(
 
 def each_told(
     journal: Journal, run_id: str, plan: Plan, /, *, parts: Iterable[int] | None = None
-) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Yield the number of each part of the plan that can be read, and its CHANGES with what became of each.
+) -> Iterator[tuple[int, pl.DataFrame, pl.DataFrame]]:
+    """Yield the place of each part of the plan that can be read, its CHANGES, and what became of each.
 
     Args:
         journal, run_id, plan, parts: as in `each_outcome`.
 
     Yields:
-        CHANGES frames with `status`, `reason` and `http_status`.
+        The place, CHANGES, and what `each_outcome` yields.
     """
-    numbers = list(range(len(plan.parts)) if parts is None else parts)
-    for number, told in zip(numbers, each_outcome(journal, run_id, plan, parts=numbers), strict=True):
-        with contextlib.suppress(PlanError):
-            yield number, plan.parts.read(number).hstack(told.select("status", "reason", "http_status"))
+    places = list(range(len(plan.parts)) if parts is None else parts)
+    for at, outcomes in zip(places, each_outcome(journal, run_id, plan, parts=places), strict=True):
+        try:
+            changes = plan.parts.read(at)
+        except PlanError:
+            continue
+        yield at, changes, outcomes
 
 
 def _rows_of(plan: Plan, part: int) -> pl.DataFrame:

@@ -107,11 +107,13 @@ def pushed_cells(
         written). A value of another type stands in `raw`, and is not sure.
     """
     parts: dict[str, list[pl.DataFrame]] = {}
-    is_sure = pl.col("status").is_in(WRITTEN).alias("is_sure")
     for run_id in run_ids:
         plan = read_plan(journal, run_id)
-        for _, told in each_told(journal, run_id, plan, parts=among.parts_of(plan) if among else None):
-            touched = told.filter(may_be_written()).select(*CHANGE_COLUMNS, is_sure)
+        places = among.parts_of(plan) if among else None
+        for _, changes, told in each_told(journal, run_id, plan, parts=places):
+            is_sure = told["status"].is_in(WRITTEN).alias("is_sure")
+            is_touched = told.select(may_be_written()).to_series()
+            touched = changes.select(*CHANGE_COLUMNS).with_columns(is_sure).filter(is_touched)
             if among is not None:
                 touched = touched.join(among.ids, on="id", how="semi", maintain_order="left")
             touched = touched.rechunk()

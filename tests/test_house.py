@@ -41,7 +41,7 @@ FLOORS = (
     ("plans", "client", "sandbox", "rundb"),
     ("looks", "saved"),
     ("planning", "runfile", "remote", "preview", "browser"),
-    ("journal", "shortcuts"),
+    ("journal", "shortcuts", "held"),
     ("answers", "snapshots", "splitting", "remaining", "refresh", "rejected", "verify", "marks"),
     ("tally", "drift", "audiences", "lookback"),
     ("pusher",),
