@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pendosync"
 FLOORS = (
     ("errors", "meter", "turns"),
-    ("reports",),
-    ("regions", "folders", "gates", "pacing", "retries", "transports"),
+    ("reports", "workers"),
+    ("engines", "regions", "folders", "gates", "pacing", "retries", "transports"),
     ("throttle", "keys", "parts"),
     ("env",),
     ("frames",),
@@ -81,6 +81,7 @@ WALLS = {
     "aiohttp": {"transports"},
     "yarl": {"transports"},
     "tornado": {"sandbox"},
+    "distributed": {"engines"},
     "dotenv": {"env"},
     "fastexcel": {"tables"},
     "polars": set(RANKS)
@@ -88,6 +89,8 @@ WALLS = {
         "errors",
         "meter",
         "turns",
+        "engines",
+        "workers",
         "regions",
         "gates",
         "pacing",
@@ -258,7 +261,7 @@ def test_the_documents_name_each_public_name() -> None:
 def test_the_package_needs_no_numpy_pandas_or_pyarrow() -> None:
     code = (
         "import sys\n"
-        "for name in ('numpy', 'pandas', 'pyarrow', 'duckdb', 'fastexcel'): sys.modules[name] = None\n"
+        "for name in ('numpy', 'pandas', 'pyarrow', 'duckdb', 'fastexcel', 'dask', 'distributed'): sys.modules[name] = None\n"
         "import pendosync\n"
         "for name in getattr(pendosync, '__all__', []): getattr(pendosync, name)\n"
     )
