@@ -10,7 +10,6 @@ Both run in one thread of Python. That batches are filled in the table's order, 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import io
 import json
 import random
@@ -48,7 +47,7 @@ def with_patterns(plan: ps.Plan, n: int | None, *, seed: int = 6) -> ps.Plan:
         which = [drawn.randrange(n) for _ in rows]
         masks = [[ways[one][at] for one in which] for at in range(len(FIELDS))]
     changed = pl.DataFrame(dict(zip(FIELDS, masks, strict=True))).to_struct("changed")
-    return dataclasses.replace(plan, changes=plan.changes.with_columns(changed))
+    return plan.having(plan.changes.with_columns(changed))
 
 
 def encode(plan: ps.Plan) -> int:

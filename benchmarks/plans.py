@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import polars as pl
 
 import pendosync as ps
@@ -22,4 +20,4 @@ def plan_of(rows: int) -> ps.Plan:
         return plan
     many = changes.select(pl.all().gather(pl.int_range(rows) % len(plan)))
     row, id_ = pl.int_range(rows, dtype=pl.UInt32), pl.format("u-{}", pl.int_range(rows) + 100_000)
-    return dataclasses.replace(plan, changes=many.with_columns(row=row, id=id_))
+    return plan.having(many.with_columns(row=row, id=id_))

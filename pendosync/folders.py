@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -40,10 +41,7 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
     """
     beside = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.part")
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise PlanError(
-                f"{str(folder)!r} holds something already. Expected a new folder. Hint: choose another name."
-            )
+        ensure_new(folder)
         beside.mkdir(parents=True, mode=0o700)
         yield beside
         for file in [*beside.iterdir(), beside]:
@@ -69,36 +67,129 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+def ensure_new(folder: Path) -> None:
+    """Raise a PlanError where *folder* holds something."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PlanError(
+            f"{str(folder)!r} holds something already. Expected a new folder. Hint: choose another name."
+        )
+
+
+def make_hidden(folder: Path) -> None:
+    """Make *folder*, for its owner only, where it is not there: what lies in it stays out of version control."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (
+        contextlib.suppress(FileExistsError),
+        open(folder / ".gitignore", "x", encoding="utf-8") as file,
+    ):
+        file.write("*\n")
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> str:
+    """Write a file that has its name only once it is whole, and return its SHA-256."""
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return hashlib.sha256(content).hexdigest()
+
+
 def write_folder(
     folder: Path, manifest: AbstractMapping[str, Any], parts: Iterable[pl.DataFrame], problems: pl.DataFrame
 ) -> Path:
-    """Write a plan to *folder*, which must not exist or be empty; half-written it never has that name.
+    """Write a plan in memory to *folder*, which must not exist or be empty; half-written it never has that name.
 
     Raises:
         PlanError: the folder holds something, or can't be written.
     """
     with new_folder(folder, what="The plan") as place:
-        _write(place, manifest, parts, problems)
+        frames = {f"part-{number:04}.parquet": part for number, part in enumerate(parts)}
+        files = {
+            name: write_file(place / name, frame) for name, frame in (*frames.items(), (_PROBLEMS, problems))
+        }
+        write_manifest(place, {**manifest, "files": files})
     return folder
 
 
-def read_folder(folder: Path) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFrame]:
-    """Return the manifest, the parts as one frame, and the problems of a saved plan; whether they fit is not checked.
+def write_file(path: Path, frame: pl.DataFrame) -> str:
+    """Write *frame* as Parquet, without the structs that have no parts, and return its SHA-256.
 
-    Raises:
-        PlanError: something is missing, is not as it was written, or can't be read.
+    It has its name only once it is whole.
+    """
+    content = io.BytesIO()
+    # a plan is written before anything is sent: measured, zstd takes twice as long for half the size
+    frame.drop(hollow_in(frame.schema)).write_parquet(content, compression="lz4", statistics=False)
+    return write_whole(path, content.getbuffer())
+
+
+def link_file(path: Path, to: Path) -> None:
+    """Have the file of *path* at *to* as well: the same one where the file system can do that, else a copy.
+
+    Where there is none by now there will be none: who reads it is told.
     """
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        os.link(path, to)
+    except FileNotFoundError:
+        return
+    except OSError:
+        shutil.copyfile(path, to)
+
+
+def write_manifest(folder: Path, manifest: AbstractMapping[str, Any]) -> None:
+    """Write what is to be known of a plan to its folder, with its own digest."""
+    text = json.dumps({**manifest, _SEAL: _seal_of(manifest)}, indent=1, ensure_ascii=False)
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return what `write_manifest` wrote; no other file is looked at.
+
+    Raises:
+        PlanError: it is missing, is not as it was written, or can't be read.
+    """
+    with _reading(folder):
+        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         seal = manifest.pop(_SEAL, None)
         if seal != _seal_of(manifest):
             raise altered(folder, "the digest of manifest.json differs")
-        files = {Path(name).name: digest for name, digest in manifest["files"].items()}
-        for name, digest in files.items():
-            if _digest_of(folder / name) != digest:
+        return manifest
+
+
+def read_frames(folder: Path, files: AbstractMapping[str, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the changes and the problems of a plan in memory, which `write_folder` wrote.
+
+    Raises:
+        PlanError: a file is missing, is not as it was written, or can't be read.
+    """
+    with _reading(folder):
+        digests = {Path(name).name: digest for name, digest in files.items()}
+        for name, digest in digests.items():
+            if digest_of_file(folder / name) != digest:
                 raise altered(folder, f"the digest of {name} differs")
-        parts = [pl.read_parquet(folder / name, glob=False) for name in files if name != _PROBLEMS]
-        return manifest, pl.concat(parts, rechunk=True), pl.read_parquet(folder / _PROBLEMS, glob=False)
+        parts = [pl.read_parquet(folder / name, glob=False) for name in digests if name != _PROBLEMS]
+        return pl.concat(parts, rechunk=True), pl.read_parquet(folder / _PROBLEMS, glob=False)
+
+
+def read_file(path: Path, digest: str) -> pl.DataFrame:
+    """Return what `write_file` wrote; the very bytes that are read are looked at.
+
+    Raises:
+        PlanError: it is missing, is not as it was written, or can't be read.
+    """
+    with _reading(path.parent):
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise altered(path.parent, f"the digest of {path.name} differs")
+        return pl.read_parquet(io.BytesIO(content)).rechunk()
+
+
+@contextlib.contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Whatever goes wrong in a block is told of the plan that is read."""
+    try:
+        yield
     except PlanError:
         raise
     except FileNotFoundError as error:
@@ -111,7 +202,8 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFram
         raise altered(folder, type(error).__name__) from None
 
 
-def _digest_of(path: Path) -> str:
+def digest_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -140,23 +232,6 @@ def altered(folder: Path, why: str) -> PlanError:
     )
 
 
-def _hollow(part: pl.DataFrame) -> list[str]:
+def hollow_in(schema: pl.Schema) -> list[str]:
     """Return the structs without parts, which no Parquet file holds."""
-    return [name for name, dtype in part.schema.items() if dtype == pl.Struct({})]
-
-
-def _write(
-    folder: Path,
-    manifest: AbstractMapping[str, Any],
-    parts: Iterable[pl.DataFrame],
-    problems: pl.DataFrame,
-) -> None:
-    names = []
-    for number, part in enumerate(parts):
-        names.append(f"part-{number:04}.parquet")
-        # a plan is written before anything is sent: measured, zstd takes twice as long for half the size
-        part.drop(_hollow(part)).write_parquet(folder / names[-1], compression="lz4", statistics=False)
-    problems.write_parquet(folder / _PROBLEMS)
-    whole = {**manifest, "files": {name: _digest_of(folder / name) for name in (*names, _PROBLEMS)}}
-    text = json.dumps({**whole, _SEAL: _seal_of(whole)}, indent=1, ensure_ascii=False)
-    (folder / "manifest.json").write_text(text, encoding="utf-8")
+    return [name for name, dtype in schema.items() if dtype == pl.Struct({})]

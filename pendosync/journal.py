@@ -9,22 +9,25 @@ import contextlib
 import secrets
 import shutil
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, overload
 
 import polars as pl
 
-from pendosync.env import find_env_file
+from pendosync.env import own_folder
 from pendosync.errors import JournalError, PlanError, counted, listed
+from pendosync.folders import make_hidden
 from pendosync.frames import OUTCOMES, RunStateName, Status, is_unicode
 from pendosync.plans import Plan
 from pendosync.results import IN_FLIGHT, NOT_SENT, SENT_AGAIN, SKIPPED, Creation
 from pendosync.rundb import FILE, reading, told
 from pendosync.runfile import RunRecord, Wish, ask, create_record, creation_in, is_held, settle, take_record
 from pendosync.saved import load_plan
+from pendosync.scans import scan_frames
 from pendosync.shapes import batch_numbers
 
 RUNS: Final = pl.Schema(
@@ -102,12 +105,7 @@ class Journal:
         ask(self.folder_of(run_id), wish)
 
     def _new_folder(self) -> str:
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (
-            contextlib.suppress(FileExistsError),
-            open(self.path / ".gitignore", "x", encoding="utf-8") as file,
-        ):
-            file.write("*\n")
+        make_hidden(self.path)
         while True:
             run_id = f"{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(3)}"
             with contextlib.suppress(FileExistsError):
@@ -152,10 +150,7 @@ def open_journal(path: str | Path | None = None, /) -> Journal:
     Raises:
         JournalError: *path* is no folder.
     """
-    env = find_env_file()
-    folder = (
-        Path(path) if path is not None else (env.parent if env else Path.cwd()) / ".pendosync" / "journal"
-    )
+    folder = Path(path) if path is not None else own_folder() / "journal"
     if "\0" in str(folder) or not is_unicode(str(folder)):
         raise JournalError(
             f"The journal {str(folder)!r} can't be a folder: no file system takes that name. Expected a plain path. "
@@ -280,17 +275,38 @@ def read_creation(journal: Journal, run_id: str, /) -> Creation:
     return creation_in(journal.folder_of(run_id))
 
 
-def read_outcomes(journal: Journal, run_id: str, /) -> pl.DataFrame:
+@overload
+def read_outcomes(journal: Journal, run_id: str, /, *, lazy: Literal[False] = False) -> pl.DataFrame: ...
+@overload
+def read_outcomes(journal: Journal, run_id: str, /, *, lazy: Literal[True]) -> pl.LazyFrame: ...
+def read_outcomes(journal: Journal, run_id: str, /, *, lazy: bool = False) -> pl.DataFrame | pl.LazyFrame:
     """Return what became of each id of a run, as far as it is written, also while it runs.
 
+    Args:
+        journal: where the run is written.
+        run_id: which run.
+        lazy: return a lazy frame, which reads the parts of the plan one at a time whenever it is collected.
+
     Returns:
-        OUTCOMES frame, one row for each id of the plan, in its order.
+        OUTCOMES frame, one row for each id of the plan, in its order. Of a part of the plan that can't be read any more
+        the ids are null.
 
     Raises:
         JournalError: no such run, or its file can't be read.
         PlanError: its plan was altered.
     """
-    return derive_outcomes(journal, run_id, read_plan(journal, run_id)).select(OUTCOMES.names())
+    plan = read_plan(journal, run_id)
+    return scan_outcomes(journal, run_id, plan) if lazy else outcomes_of(journal, run_id, plan)
+
+
+def outcomes_of(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFrame:
+    """Return OUTCOMES of a run whose plan is at hand."""
+    return derive_outcomes(journal, run_id, plan).select(OUTCOMES.names())
+
+
+def scan_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.LazyFrame:
+    """Return `outcomes_of`, lazily: one part of the plan is read at a time, whenever it is collected."""
+    return scan_frames(lambda _columns: each_outcome(journal, run_id, plan), OUTCOMES)
 
 
 def record_verified(journal: Journal, run_id: str, verified: pl.DataFrame, /) -> None:
@@ -321,7 +337,26 @@ def record_verified(journal: Journal, run_id: str, verified: pl.DataFrame, /) ->
 
 
 def derive_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFrame:
-    """Return OUTCOMES of a run whose plan is at hand, and `http_status`: what the batch was answered with."""
+    """Return OUTCOMES of a run whose plan is at hand, in memory, and `http_status`: what the batch was answered with."""
+    return pl.concat(list(each_outcome(journal, run_id, plan)))
+
+
+def derive_part(journal: Journal, run_id: str, plan: Plan, part: int, /) -> pl.DataFrame:
+    """Return what `derive_outcomes` does of one part of the plan."""
+    return next(each_outcome(journal, run_id, plan, parts=[part]))
+
+
+def each_outcome(
+    journal: Journal, run_id: str, plan: Plan, /, *, parts: Iterable[int] | None = None
+) -> Iterator[pl.DataFrame]:
+    """Yield what `derive_outcomes` returns, a part of the plan at a time.
+
+    The ids of a part that can't be read are null; what became of its rows is told all the same.
+
+    Args:
+        journal, run_id, plan: which run.
+        parts: of which parts; all when left out.
+    """
     with reading(journal.folder_of(run_id)) as db:
         batches = pl.DataFrame(
             db.execute("SELECT batch, state, status, reason, http_status, resent FROM batch").fetchall(),
@@ -330,13 +365,46 @@ def derive_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFram
         )
         lines = db.execute("SELECT row, status, reason FROM exception").fetchall()
     exceptions = pl.DataFrame(lines, schema=_ROW_LINES, orient="row")
-    at = pl.int_range(pl.len(), dtype=pl.UInt32)
-    numbers = batch_numbers(plan.n_sent, plan.shape, n_skipped=len(plan) - plan.n_sent)
-    rows = plan.changes.select("id", "action", at.alias("at"), numbers)
-    joined = rows.join(batches, on="batch", how="left", maintain_order="left").join(
-        exceptions, on="at", how="left", maintain_order="left"
-    )
-    return joined.rechunk().select(pl.lit(run_id).alias("run_id"), *_outcome_exprs(), "http_status")
+    for part in range(len(plan.parts)) if parts is None else parts:
+        rows = _rows_of(plan, part)
+        joined = rows.join(batches, on="batch", how="left", maintain_order="left").join(
+            exceptions, on="at", how="left", maintain_order="left"
+        )
+        yield joined.rechunk().select(pl.lit(run_id).alias("run_id"), *_outcome_exprs(), "http_status")
+
+
+def each_told(
+    journal: Journal, run_id: str, plan: Plan, /, *, parts: Iterable[int] | None = None
+) -> Iterator[tuple[int, pl.DataFrame, pl.DataFrame]]:
+    """Yield the place of each part of the plan that can be read, its CHANGES, and what became of each.
+
+    Args:
+        journal, run_id, plan, parts: as in `each_outcome`.
+
+    Yields:
+        The place, CHANGES, and what `each_outcome` yields.
+    """
+    places = list(range(len(plan.parts)) if parts is None else parts)
+    for at, outcomes in zip(places, each_outcome(journal, run_id, plan, parts=places), strict=True):
+        try:
+            changes = plan.parts.read(at)
+        except PlanError:
+            continue
+        yield at, changes, outcomes
+
+
+def _rows_of(plan: Plan, part: int) -> pl.DataFrame:
+    """Return `id`, `action`, `at` and `batch` of each row of a part, also where its changes can't be read."""
+    (first_row, n_sent), end = plan.parts.sent[part], plan.parts.first_rows[part + 1]
+    steps = [step for step in plan.steps if step.part == part]
+    at = pl.int_range(first_row, end, dtype=pl.UInt32, eager=True).alias("at")
+    numbers = batch_numbers(steps, plan.shape, n_skipped=end - first_row - n_sent)
+    try:
+        told = plan.parts.read(part).select("id", "action")
+    except PlanError:
+        action = pl.when(pl.int_range(pl.len()) < n_sent).then(pl.lit("update")).otherwise(pl.lit("skip"))
+        told = at.to_frame().select(pl.lit(None, dtype=pl.String).alias("id"), action.alias("action"))
+    return told.with_columns(at, numbers)
 
 
 _BATCH_LINES: Final = {

@@ -13,12 +13,13 @@ from pendosync.client import Client
 from pendosync.comparison import moved_cells, read_back
 from pendosync.errors import PushError, counted, listed
 from pendosync.frames import PROBLEMS, Status
-from pendosync.journal import WRITTEN, Journal, derive_outcomes
+from pendosync.journal import WRITTEN, Journal, derive_part
 from pendosync.loops import run_beside
 from pendosync.plans import Plan
+from pendosync.remaining import Remaining
 from pendosync.remote import SINGLE_READS, fetch_held
 from pendosync.runfile import RunRecord
-from pendosync.shapes import Step, steps_of
+from pendosync.shapes import Step, batch_at
 
 _LOOK_EVERY_S: Final = 1.0
 _AT_A_TIME: Final = 20
@@ -51,19 +52,19 @@ class Lookback:
         self._is_stopping = is_stopping
         self._say = say
 
-    async def moved(self, unsent: pl.Series) -> pl.DataFrame:
+    async def moved(self, remaining: Remaining) -> pl.DataFrame:
         """Return the PROBLEMS of those rows whose values moved since the plan was made; they are written as refused.
 
         Reads as many as the plan's gate `recheck` says, spread evenly. Without an integration key nothing can be read.
 
         Args:
-            unsent: the rows that were never sent.
+            remaining: which rows were never sent.
         """
         most = self._plan.gates.recheck or 0
         can_read = self._plan.shape.is_held and self._client.settings.integration_key is not None
-        if not most or not len(unsent) or not can_read:
+        if not most or not remaining.unsent or not can_read:
             return PROBLEMS.to_frame()
-        rows = unsent if len(unsent) <= most else unsent.gather_every(-(-len(unsent) // most))
+        rows = remaining.unsent_rows(most)
         self._say(f"reading {counted(len(rows), 'id')} again, to see whether anything moved")
         moved = await run_beside(self._find_moved, rows)
         self._say("")
@@ -80,7 +81,7 @@ class Lookback:
         return pl.concat(parts)
 
     def _find_moved(self, rows: pl.Series) -> pl.DataFrame:
-        changes = self._plan.changes[rows]
+        changes = self._plan.parts.take(rows)
         held = self._held(changes["id"])
         if held is None:
             return PROBLEMS.to_frame()
@@ -90,16 +91,17 @@ class Lookback:
             .str.join("; ")
             .alias("reason")
         )
-        where = pl.DataFrame({"at": rows, "id": changes["id"]}).join(reasons, on="id", maintain_order="left")
+        where = changes.select("at", "id").join(reasons, on="id", maintain_order="left")
         self._record.record_rows(
-            (at, self._batch_of(at), "refused", f"moved since the plan was made: {reason}")
+            (
+                at,
+                batch_at(at, self._plan.steps, self._plan.shape),
+                "refused",
+                f"moved since the plan was made: {reason}",
+            )
             for at, reason in where.select("at", "reason").iter_rows()
         )
         return moved
-
-    def _batch_of(self, row: int) -> int:
-        step = next(s for s in steps_of(self._plan.n_sent, self._plan.shape) if row < s.first_row + s.n_rows)
-        return step.first_batch + (row - step.first_row) // self._plan.shape.ids_per_request
 
     def moved_sentence(self, moved: pl.DataFrame) -> str:
         """Return what to say of a stale plan."""
@@ -122,8 +124,7 @@ class Lookback:
                 the plan says to stop then.
         """
         canary = self._plan.shape.canary
-        is_last = step.first_row + step.n_rows == self._plan.n_sent
-        if canary is None or is_last or step.number in self._record.passed_steps():
+        if canary is None or not step.is_watched or step.number in self._record.passed_steps():
             return
         rows = await run_beside(self._written_in, step)
         if rows.is_empty():
@@ -149,9 +150,10 @@ class Lookback:
             await asyncio.sleep(min(_LOOK_EVERY_S, canary.settle_s))
 
     def _written_in(self, step: Step) -> pl.DataFrame:
-        told = derive_outcomes(self._journal, self._record.run_id, self._plan)["status"]
-        rows = self._plan.changes.slice(step.first_row, step.n_rows)
-        return rows.filter(told.slice(step.first_row, step.n_rows).is_in(WRITTEN))
+        told = derive_part(self._journal, self._record.run_id, self._plan, step.part)["status"]
+        rows = self._plan.parts.slice(step.first_row, step.n_rows)
+        start = step.first_row - self._plan.parts.first_rows[step.part]
+        return rows.filter(told.slice(start, step.n_rows).is_in(WRITTEN))
 
     def _not_seen(self, step: Step, rows: pl.DataFrame) -> pl.DataFrame:
         """Return those of *rows* that can't be seen yet.
@@ -167,12 +169,10 @@ class Lookback:
         wrong = seen.filter(pl.col("seen").is_in(["other", "missing"]))
         if wrong.is_empty():
             return rows.filter(seen["seen"] == "not_yet")
-        at = {
-            id_: row
-            for row, id_ in enumerate(self._plan.changes["id"].slice(0, step.first_row + step.n_rows))
-        }
+        ids = self._plan.parts.slice(step.first_row, step.n_rows)["id"]
+        at = {id_: row for row, id_ in enumerate(ids, step.first_row)}
         self._record.record_rows(
-            (at[id_], self._batch_of(at[id_]), *_otherwise(fields))
+            (at[id_], batch_at(at[id_], [step], self._plan.shape), *_otherwise(fields))
             for id_, fields in wrong.select("id", "fields").iter_rows()
         )
         self._record.record_step(step.number)

@@ -14,7 +14,7 @@ from pendosync.parts import write_parts
 from pendosync.plans import Plan
 from pendosync.regions import MASK
 from pendosync.shapes import CREATED
-from pendosync.wire import build_requests
+from pendosync.wire import build_steps
 
 _VARIABLES: Final = {
     "integration_key": "PENDO_INTEGRATION_KEY", "app_key": "PENDO_APP_KEY", "track_secret": "PENDO_TRACK_SECRET",
@@ -42,7 +42,7 @@ def dry_run(plan: Plan, /, *, folder: str | Path | None = None) -> pl.DataFrame 
 
     Cost: encodes the plan once. The frame holds every body; with *folder* memory holds those of one part.
     """
-    windows = build_requests(plan.changes, plan.shape)
+    windows = build_steps(plan.parts, plan.shape, plan.steps)
     if folder is None:
         return pl.concat([REQUESTS.to_frame(), *windows])
     first = next(windows, REQUESTS.to_frame())
@@ -58,7 +58,7 @@ def build_curl(plan: Plan, /, *, most: int | None = None) -> list[str]:
         most: stop after so many lines; None is all.
     """
     lines: list[str] = []
-    for requests in build_requests(plan.changes, plan.shape):
+    for requests in build_steps(plan.parts, plan.shape, plan.steps):
         for method, path, body in requests.select("method", "path", "body").iter_rows():
             if most is not None and len(lines) >= most:
                 return lines

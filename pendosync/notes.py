@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import polars as pl
-
-from pendosync.frames import about_of, about_parts, change_fields
+from pendosync.parted import Counts
 from pendosync.shapes import Audience, Shape
 
 
-def notes_of(shape: Shape, changes: pl.DataFrame) -> Iterator[str]:
+def notes_of(shape: Shape, counts: Counts, *, has_fields: bool) -> Iterator[str]:
     """Yield the sentences that the route and kind of a plan ask for.
+
+    Args:
+        shape: gives route and kind.
+        counts: what the plan comes to.
+        has_fields: whether it has fields.
 
     Source: Segment's public docs on Pendo, and Pendo's help pages on track events, read 2026-11-26.
     """
-    n_skipped = int((changes["action"] == "skip").sum())
+    n_skipped = counts.actions.get("skip", 0)
     if n_skipped:
         yield (
             "1 row turns Pendo off by its integrations: it is never sent, and ends as 'skipped'."
@@ -39,14 +42,14 @@ def notes_of(shape: Shape, changes: pl.DataFrame) -> Iterator[str]:
             f"An event that got no answer is not sent again by itself, as it might count twice, and none can be taken back."
         )
     elif shape.route == "webhook":
-        lands = f", and values land in group {shape.group}" if shape.group and change_fields(changes) else ""
+        lands = f", and values land in group {shape.group}" if shape.group and has_fields else ""
         yield f"The webhook answers for no row: outcomes are 'accepted'{lands}."
-    if shape.kind == "visitor" and _names("account_id", changes):
+    if shape.kind == "visitor" and counts.about.get("account_id"):
         yield (
             "These visitors name accounts, and this plan ties none: Pendo uses account metadata only of visitors who belong "
             "to an account by a group call. Plan a mapping of kind 'membership' of the same table too."
         )
-    if _names("parent_account", changes):
+    if counts.about.get("parent_account"):
         yield "Parent accounts are a feature that Pendo turns on for a subscription; elsewhere they are dropped."
 
 
@@ -57,7 +60,3 @@ def _audience_notes(audience: Audience) -> Iterator[str]:
     if audience.is_new:
         yield "Creates the audience by its first request, whose answer holds the id that the others go to."
     yield "One request at a time, as Pendo refuses a write to an audience while another is in progress."
-
-
-def _names(part: str, changes: pl.DataFrame) -> bool:
-    return part in about_parts(changes) and bool(changes.select(about_of(part).is_not_null().any()).item())

@@ -15,6 +15,7 @@ from pendosync.errors import MappingError, PlanError
 from pendosync.frames import PROBLEMS, ensure_about, ensure_frame
 from pendosync.gates import Canary, Gates
 from pendosync.mapping import Mapping
+from pendosync.parted import Parts
 from pendosync.plans import Plan
 from pendosync.regions import Target
 from pendosync.rules import no_problems, row_problems
@@ -86,8 +87,7 @@ def plan_changes(
         mapping=mapping,
         target=target,
         shape=shape,
-        changes=changes,
-        problems=known,
+        parts=Parts.of(changes, known),
         gates=gates or Gates(),
         n_compared=n_compared,
         against=against,
@@ -118,7 +118,8 @@ def plan_members(
     ensure_changes(changes)
     _ensure_numbers(batch_size=batch_size, planned_at=None)
     shape = dataclasses.replace(_new_shape(mapping, batch_size), audience=audience)
-    return Plan(mapping, target, shape, changes, problems, gates=gates or Gates(), notes=notes)
+    parts = Parts.of(changes, problems)
+    return Plan(mapping, target, shape, parts, gates=gates or Gates(), notes=notes)
 
 
 def _new_shape(mapping: Mapping, batch_size: int, planned_at: datetime | None = None) -> Shape:
@@ -157,7 +158,7 @@ def plan_again(
     changes, problems = _without_creates(skips_last(changes), problems, plan.mapping, creates)
     fresh = {"nonce": secrets.token_hex(8), "planned_at": datetime.now(UTC)}
     shape = dataclasses.replace(plan.shape, create=creates, **fresh)  # type: ignore[arg-type]
-    return dataclasses.replace(plan, shape=shape, changes=changes, problems=problems)
+    return dataclasses.replace(plan, shape=shape).having(changes, problems)
 
 
 def _without_creates(

@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import polars as pl
 
-from pendosync.digests import digest_of
 from pendosync.errors import PlanError, counted, first_line, listed, nearest
-from pendosync.folders import write_folder
+from pendosync.folders import new_folder, write_file, write_folder, write_manifest
 from pendosync.frames import (
     ACTIONS,
     CHANGE_COLUMNS,
@@ -23,7 +23,6 @@ from pendosync.frames import (
     about_parts,
     change_fields,
     is_unicode,
-    n_sent,
     raw_cell,
     raw_of,
     type_of,
@@ -32,10 +31,11 @@ from pendosync.gates import Facts, Gates, Held, held_by, lifted
 from pendosync.mapping import Mapping
 from pendosync.notes import notes_of
 from pendosync.overview import Summary, plan_html
+from pendosync.parted import COLUMNS, InFile, Parts
 from pendosync.regions import Pace, Target
-from pendosync.rules import RULES, no_problems
-from pendosync.selections import Selection, after, before, changed
-from pendosync.shapes import Shape, steps_of
+from pendosync.rules import RULES
+from pendosync.selections import Selection, after, changed
+from pendosync.shapes import Shape, Step, steps_of
 from pendosync.summaries import problem_grids
 
 _FORMAT: Final = 3
@@ -54,8 +54,8 @@ class Plan:
         mapping: what became what.
         target: the only place that `push` will send it to.
         shape: batch size, which ids may be created, and all else that shapes bytes.
-        changes: CHANGES frame (n rows), perhaps with columns to filter on, which never travel.
-        problems: PROBLEMS frame: what was blocked or warned of on the way.
+        parts: its CHANGES (n rows), perhaps with columns to filter on, which never travel, and its PROBLEMS: one part in
+            memory, or many in a folder.
         undoes: the run whose changes this plan takes back, or None.
         gates: what a push of it may do at most.
         n_compared: how many ids were compared to find the changes, or None where nobody said.
@@ -66,8 +66,7 @@ class Plan:
     mapping: Mapping
     target: Target
     shape: Shape
-    changes: pl.DataFrame
-    problems: pl.DataFrame = dataclasses.field(default_factory=no_problems)
+    parts: Parts
     undoes: str | None = None
     gates: Gates = dataclasses.field(default_factory=Gates)
     n_compared: int | None = None
@@ -75,28 +74,43 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return self.changes.height
+        return self.parts.first_rows[-1]
+
+    @property
+    def changes(self) -> pl.DataFrame:
+        """CHANGES frame (n rows). Of a plan in parts all of them are read into memory; `plan.parts` reads one at a time."""
+        return self.parts.whole()
+
+    @property
+    def problems(self) -> pl.DataFrame:
+        """PROBLEMS frame: what was blocked or warned of on the way."""
+        return self.parts.problems
 
     @property
     def fields(self) -> list[str]:
         """The fields of the plan, in order."""
-        return change_fields(self.changes)
+        return change_fields(self.parts.nothing)
 
     @property
     def kept(self) -> list[str]:
         """The columns that were kept to filter on, in order; they never travel."""
-        own = {*CHANGE_COLUMNS, *about_column(self.changes)}
-        return [name for name in self.changes.columns if name not in own]
+        own = {*CHANGE_COLUMNS, *about_column(self.parts.nothing)}
+        return [name for name in self.parts.nothing.columns if name not in own]
 
     @cached_property
     def n_sent(self) -> int:
         """How many of its ids travel: those to be skipped do not."""
-        return n_sent(self.changes)
+        return sum(n_rows for _, n_rows in self.parts.sent)
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """The steps in which it travels, in order; none reaches over the end of a part."""
+        return steps_of(self.parts.sent, self.shape)
 
     @property
     def n_requests(self) -> int:
         """How many requests the plan makes, retries aside."""
-        return sum(step.n_batches for step in steps_of(self.n_sent, self.shape))
+        return sum(step.n_batches for step in self.steps)
 
     @property
     def title(self) -> str:
@@ -136,10 +150,9 @@ class Plan:
 
     @cached_property
     def _held(self) -> list[Held]:
-        sent = self.changes.head(self.n_sent)
-        n_cleared = sum(sent.select(_is_cleared(name).sum()).item() for name in self.fields)
+        counts = self.parts.counts
         writes_agent = self.shape.group == "agent" and self.shape.route == "metadata" and self.n_sent > 0
-        return held_by(self.gates, Facts(self.n_sent, self.n_compared, n_cleared, writes_agent))
+        return held_by(self.gates, Facts(self.n_sent, self.n_compared, counts.n_cleared, writes_agent))
 
     @cached_property
     def digest(self) -> str:
@@ -147,20 +160,20 @@ class Plan:
 
         The same in every version of polars, and whichever columns are kept. Cost: see `digest_of`.
         """
-        return hashlib.sha256(_canonical(self._options()) + digest_of(self.changes)).hexdigest()
+        parts = b"".join(bytes.fromhex(part.digest) for part in self.parts)
+        return hashlib.sha256(_canonical(self._options()) + parts).hexdigest()
 
     @property
     def known_digest(self) -> str | None:
         """The digest where it is known already or found in no time, else None: a push waits for nothing but the disk."""
-        return self.digest if "digest" in self.__dict__ or len(self) <= _FEW else None
+        is_known = "digest" in self.__dict__ or all(isinstance(part, InFile) for part in self.parts)
+        return self.digest if is_known or len(self) <= _FEW else None
 
     @cached_property
     def summary(self) -> Summary:
         """The plan in numbers: ids per action, changes per field, problems per rule, requests and expected time."""
         n_recheck = min(self.gates.recheck or 0, self.n_sent) if self.shape.is_held else 0
-        fields = {name: pl.col("changed").struct.field(name).sum().alias(name) for name in self.fields}
-        sent = self.changes.head(self.n_sent)
-        changed = sent.select(*fields.values()).row(0, named=True) if fields else {}
+        counts = self.parts.counts
         return Summary(
             kind=self.shape.kind,
             group=self.shape.group,
@@ -168,10 +181,10 @@ class Plan:
             target=str(self.target),
             is_held=self.shape.is_held,
             n_ids=len(self),
-            actions=_counts(self.changes["action"]),
-            fields={name: int(n or 0) for name, n in changed.items()},
-            blocked=_counts(self.problems.filter(pl.col("severity") != "warn")["rule"]),
-            warned=_counts(self.problems.filter(severity="warn")["rule"]),
+            actions=_in_order(counts.actions),
+            fields=dict(counts.fields),
+            blocked=_in_order(counts.blocked),
+            warned=_in_order(counts.warned),
             n_requests=self.n_requests,
             batch_size=self.shape.ids_per_request,
             max_per_second=self.pace.max_per_second,
@@ -205,7 +218,7 @@ class Plan:
 
         `plan.select(after("seats") > 10)` takes the ids that will have more than ten seats.
         """
-        chosen = self.changes
+        chosen = self.parts
         if isinstance(expr, Selection):
             self._known_ids([*expr.also, *expr.but])
             expr = expr.to_expr()
@@ -215,14 +228,19 @@ class Plan:
             )
         if expr is not None:
             try:
-                chosen = chosen.filter(expr)
+                chosen = chosen.chosen(lambda changes: changes.filter(expr))
             except pl.exceptions.PolarsError as error:
                 raise PlanError(_bad_condition(error, self)) from None
-        for names, how in ((ids, "semi"), (but, "anti")):
+        for names, join in ((ids, _among), (but, _not_among)):
             if names is not None:
-                wanted = self._known_ids(names)
-                chosen = chosen.join(wanted, on="id", how=how, maintain_order="left")  # type: ignore[arg-type]
-        return dataclasses.replace(self, changes=chosen)
+                chosen = chosen.chosen(partial(join, self._known_ids(names)))
+        return dataclasses.replace(self, parts=chosen)
+
+    def having(self, changes: pl.DataFrame, problems: pl.DataFrame | None = None) -> Plan:
+        """Return the plan with other CHANGES, in memory, and other PROBLEMS where they are given."""
+        return dataclasses.replace(
+            self, parts=Parts.of(changes, self.problems if problems is None else problems)
+        )
 
     def lift(self, **gates: Any) -> Plan:
         """Return the plan with some of its gates set otherwise: `plan.lift(max_ids=None)`.
@@ -247,16 +265,47 @@ class Plan:
 
     def write_to(self, folder: Path, digest: str | None) -> Path:
         """Write the plan as `save` does, with its digest where that is known."""
+        manifest = {**self._head(), "digest": digest}
+        if self.parts.is_whole:
+            changes = self.changes
+            cut = changes.iter_slices(_PART_ROWS) if changes.height else iter([changes])
+            return write_folder(folder, manifest, cut, self.problems)
+        with new_folder(folder, what="The plan") as place:
+            entries = [part.save(place) for part in self.parts]
+            self.write_head(place, entries)
+        return folder
+
+    def write_head(self, place: Path, entries: Sequence[AbstractMapping[str, Any]]) -> None:
+        """Write what a folder of parts says of them all: the manifest, and the columns that each part has.
+
+        Args:
+            place: where the parts were written.
+            entries: what `Part.save` returned of each, in order.
+        """
+        columns = write_file(place / COLUMNS, self.parts.nothing)
+        write_manifest(
+            place,
+            {
+                **self._head(),
+                "digest": self.digest,
+                "columns": columns,
+                "cut": self.parts.cut,
+                "parts": [*entries],
+            },
+        )
+
+    def with_own_nonce(self) -> Plan:
+        """Return the plan with a nonce that is made of all that it holds, its time included: the same for the same plan."""
+        bare = dataclasses.replace(self, shape=dataclasses.replace(self.shape, nonce=""))
+        return dataclasses.replace(self, shape=dataclasses.replace(self.shape, nonce=bare.digest[:16]))
+
+    def _head(self) -> dict[str, Any]:
         paces = {name: dataclasses.asdict(getattr(self.target, name)) for name in ("api_pace", "data_pace")}
-        manifest = {**self._options(), **paces, "notes": self.notes, "digest": digest}
-        return write_folder(folder, manifest, self._parts(), self.problems)
+        return {**self._options(), **paces, "notes": self.notes}
 
     def take_digest(self, digest: str) -> None:
         """Take the digest that a saved plan was written with for its own: its files are as they were written."""
         self.__dict__["digest"] = digest
-
-    def _parts(self) -> Iterator[pl.DataFrame]:
-        return self.changes.iter_slices(_PART_ROWS) if len(self) else iter([self.changes])
 
     def _options(self) -> dict[str, Any]:
         """Return what the digest covers besides the changes themselves."""
@@ -264,7 +313,7 @@ class Plan:
         for name in ("audience", "has_own_ids"):
             if not shape[name]:
                 del shape[name]  # so that plans that were saved before there were any keep their digest
-        types = dict(self.changes.schema["after"])  # type: ignore[call-overload]
+        types = dict(self.parts.nothing.schema["after"])  # type: ignore[call-overload]
         return {
             "format": _FORMAT,
             "mapping": self.mapping.to_dict(),
@@ -292,9 +341,14 @@ class Plan:
         wanted = pl.DataFrame({"id": [str(name) for name in names]}, schema={"id": pl.String}).unique(
             maintain_order=True
         )
-        strange = wanted.join(self.changes, on="id", how="anti", maintain_order="left")["id"].to_list()
+        left = wanted
+        for changes in self.parts.each():
+            left = left.join(changes, on="id", how="anti", maintain_order="left")
+            if left.is_empty():
+                break
+        strange = left["id"].to_list()
         if strange:
-            known = self.changes["id"].head(10_000).to_list()
+            known = self.parts.slice(0, 10_000)["id"].to_list()
             near = nearest(str(strange[0]), known) or known[:1]
             raise PlanError(
                 f"{counted(len(strange), 'id')} can't be selected, as the plan has no change for them: {listed(strange)}. "
@@ -306,23 +360,26 @@ class Plan:
         if self.undoes:
             yield f"Takes back run {self.undoes}."
         yield from self.notes
-        if self.cannot_undo.height:
-            yield f"{counted(self.cannot_undo.height, 'value')} can't be put back: see plan.cannot_undo."
+        if not self.parts.is_whole:
+            where = f" in {str(self.parts.folder)!r}" if self.parts.folder else ""
+            yield f"Lies in {counted(len(self.parts), 'part')}{where}; each is read as it is needed."
+        if n_lost := self.parts.counts.warned.get("cannot_undo", 0):
+            yield f"{counted(n_lost, 'value')} can't be put back: see plan.cannot_undo."
         if self.shape.canary:
-            ends = [step.n_rows for step in steps_of(self.n_sent, self.shape)]
-            yield f"Travels in steps of {', '.join(f'{n:,}' for n in ends)} ids, each read back before the next."
+            stages = steps_of(self.n_sent, self.shape)
+            yield f"Travels in steps of {', '.join(f'{step.n_rows:,}' for step in stages)} ids, each read back before the next."
         if self.shape.create == "unknown_ids" and self.shape.is_held:
             yield "Ids that Pendo does not know are created; Pendo advises against it in nearly all cases."
         if self.shape.group == "agent" and self.shape.route == "metadata":
             yield "Agent fields are set again by the browser agent at the visitor's next page load."
-        yield from notes_of(self.shape, self.changes)
+        yield from notes_of(self.shape, self.parts.counts, has_fields=bool(self.fields))
 
     def __repr__(self) -> str:
         return repr(self.summary)
 
     def _repr_html_(self) -> str:
         problems = problem_grids(self.problems)
-        return plan_html(self.summary, self.changes.head(8), self.fields, problems)
+        return plan_html(self.summary, self.parts.slice(0, 8), self.fields, problems)
 
 
 def _is_id(name: object) -> bool:
@@ -333,14 +390,16 @@ def _shown_ids(names: object) -> str:
     return repr(names) if isinstance(names, str) else listed(name for name in names if not _is_id(name))  # type: ignore[attr-defined]
 
 
-def _is_cleared(field: str) -> pl.Expr:
-    was_there = before(field).is_not_null() | raw_cell(field, "before_raw").is_not_null()
-    is_there = after(field).is_not_null() | raw_cell(field, "after_raw").is_not_null()
-    return changed(field) & was_there & ~is_there
+def _among(wanted: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
+    return changes.join(wanted, on="id", how="semi", maintain_order="left")
+
+
+def _not_among(wanted: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
+    return changes.join(wanted, on="id", how="anti", maintain_order="left")
 
 
 def _bad_condition(error: Exception, plan: Plan) -> str:
-    parts = [f"about({part!r})" for part in about_parts(plan.changes)]
+    parts = [f"about({part!r})" for part in about_parts(plan.parts.nothing)]
     fields = f"the fields {listed(plan.fields)}, " if plan.fields else ""
     more = f"{', '.join(parts)}, " if parts else ""
     first = [*(f"after({name!r})" for name in plan.fields[:1]), *parts]
@@ -351,11 +410,10 @@ def _bad_condition(error: Exception, plan: Plan) -> str:
     )
 
 
-def _counts(column: pl.Series) -> dict[str, int]:
-    counted_rows = column.to_frame("name").group_by("name", maintain_order=True).len()
-    by_name: dict[str, int] = dict(counted_rows.iter_rows())
+def _in_order(counts: AbstractMapping[str, int]) -> dict[str, int]:
+    """Return counts of actions or rules in the order in which these are told."""
     order = {name: at for at, name in enumerate((*ACTIONS, *RULES))}
-    return dict(sorted(by_name.items(), key=lambda item: order.get(item[0], 99)))
+    return dict(sorted(counts.items(), key=lambda item: order.get(item[0], 99)))
 
 
 def _canonical(value: Any) -> bytes:

@@ -11,8 +11,9 @@ import polars as pl
 from pendosync.audiences.creation import settle_creation
 from pendosync.client import Client
 from pendosync.errors import MappingError, PlanError, counted
-from pendosync.frames import about_of
+from pendosync.frames import about_of, n_sent
 from pendosync.journal import Journal, read_plan
+from pendosync.marks import mark_plan, marks_of, renew_mark
 from pendosync.message_checks import OLDEST
 from pendosync.plans import Plan
 from pendosync.pusher import Pusher
@@ -20,7 +21,7 @@ from pendosync.remaining import Remaining, all_of, left_of
 from pendosync.results import TOO_OLD
 from pendosync.runfile import RunRecord
 from pendosync.runs import Elsewhere, Run, show_run, start_run, watch
-from pendosync.shapes import batch_numbers
+from pendosync.shapes import batch_at
 
 __all__ = ["Run", "attach_run", "push", "resume_push"]
 
@@ -50,10 +51,20 @@ def push(plan: Plan, /, *, client: Client, journal: Journal, show: bool = True) 
     Raises:
         PlanError: the plan is empty, made for another target, or held back by a gate: `plan.held_by` says why.
         SettingsError: the key that the plan's route needs is not set, or the settings may not write.
+        HeldError: another run pushes this plan at this moment; the message says which. Nothing was sent.
         JournalError: the journal can't be written; nothing was sent.
     """
     _ensure_pushable(plan, client)
-    record = journal.record_run(plan)
+    record, place = journal.record_run(plan), marks_of(plan, journal)
+    try:
+        if (
+            not plan.parts.is_whole
+        ):  # it has files of its own by now: what becomes of the plan's folder is no matter
+            plan = read_plan(journal, record.run_id)
+        mark_plan(record, journal.folder_of(record.run_id), plan, place)
+    except BaseException:
+        record.discard()
+        raise
     return _start(plan, client, journal, record, all_of(plan), show=show, give_up=record.discard)
 
 
@@ -83,7 +94,7 @@ def resume_push(
 
     Raises:
         MappingError: *resend* is none of its choices.
-        HeldError: another process pushes this run; the message says which.
+        HeldError: another process pushes this run, or another run its plan; the message says which.
         JournalError: no such run, or its file can't be written.
         PlanError: its plan was altered, or made for another target.
         SettingsError: as in `push`.
@@ -96,6 +107,7 @@ def resume_push(
     _ensure_target(plan, client)
     record = journal.take_run(run_id)
     try:
+        renew_mark(record, journal.folder_of(run_id))
         settle_creation(record, plan, client, again=resend == "all")
         may_repeat = plan.shape.may_repeat or resend == "all"
         remaining = left_of(journal, run_id, plan, unknown=may_repeat)
@@ -178,7 +190,7 @@ def _ensure_young(plan: Plan) -> None:
     """Raise where events have grown too old since they were checked."""
     if plan.shape.kind != "event":
         return
-    n_old = plan.changes.head(plan.n_sent).filter(_is_old()).height
+    n_old = sum(changes.head(n_sent(changes)).filter(_is_old()).height for changes in plan.parts.each())
     if n_old:
         are = "is" if n_old == 1 else "are"
         raise PlanError(
@@ -195,10 +207,11 @@ def _refuse_old(record: RunRecord, plan: Plan, remaining: Remaining) -> int:
     """Write those events that were never sent, and have grown too old, as refused; return how many."""
     if plan.shape.kind != "event":
         return 0
-    rows = remaining.unsent.to_frame("row").hstack(plan.changes[remaining.unsent].select("about"))
-    old = rows.filter(_is_old())["row"].to_list()
-    batches = batch_numbers(plan.n_sent, plan.shape)
-    record.record_rows((row, batches[row], "refused", TOO_OLD) for row in old)
+    old = []
+    for first_row, n_rows in remaining.unsent:
+        rows = plan.parts.slice(first_row, n_rows)
+        old += [first_row + at for at in rows.select(_is_old().arg_true()).to_series()]
+    record.record_rows((row, batch_at(row, plan.steps, plan.shape), "refused", TOO_OLD) for row in old)
     return len(old)
 
 

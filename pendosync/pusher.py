@@ -19,21 +19,23 @@ from pendosync.errors import (
     HeldError,
     JournalError,
     PendosyncError,
+    PlanError,
     PushError,
     RemoteError,
     StalePlanError,
+    counted,
 )
 from pendosync.frames import Progress, RunStateName
-from pendosync.journal import Journal, derive_outcomes
+from pendosync.journal import Journal, each_outcome
 from pendosync.lookback import Lookback
-from pendosync.loops import Shared, Supply
+from pendosync.loops import Shared, Supply, run_beside
 from pendosync.meter import Starts
 from pendosync.plans import Plan
 from pendosync.remaining import Remaining
 from pendosync.remote import ensure_write_access
 from pendosync.results import BatchResult
 from pendosync.runfile import RunRecord
-from pendosync.shapes import Step, steps_of
+from pendosync.shapes import Step
 from pendosync.splitting import RequestSize, ask_in_parts, name_failures
 from pendosync.tally import Tally
 from pendosync.turns import StoppedError, Turns
@@ -86,6 +88,7 @@ class Pusher:
         self._audience = AudienceCalls(plan, client, record)
         self._tally = Tally(plan, remaining)
         self._size = RequestSize(plan.shape.ids_per_request)
+        self._lost: dict[int, PlanError] = {}
         self._requests = 0
         self._starts = Starts()
         self._state: RunStateName = "preparing"
@@ -163,7 +166,9 @@ class Pusher:
         ticker = asyncio.create_task(self._tick())
         try:
             await self._prepare()
-            for step in steps_of(self.plan.n_sent, self.plan.shape):
+            for step in self.plan.steps:
+                if not await self._can_read(step):
+                    continue
                 await self._send_step(step)
                 if not self._is_stopping():
                     await self._lookback.wait_for(step)
@@ -185,7 +190,7 @@ class Pusher:
         await self._audience.ensure_free()
         if self._is_stopping():
             return
-        moved = await self._lookback.moved(self._remaining.unsent)
+        moved = await self._lookback.moved(self._remaining)
         if moved.height:
             raise StalePlanError(
                 self._lookback.moved_sentence(moved), moved=moved, run_id=self._record.run_id
@@ -193,6 +198,15 @@ class Pusher:
         if self._state == "preparing":
             self._state = "running"
         self._tally.meter.skip(time.monotonic())
+
+    async def _can_read(self, step: Step) -> bool:
+        """Return whether the part of a step is as it was written; what can't be read stays `pending`, and the rest goes on."""
+        try:
+            await run_beside(self.plan.parts.read, step.part)
+        except PlanError as error:
+            self._lost.setdefault(step.part, error)
+            return False
+        return True
 
     def _is_stopping(self) -> bool:
         return self._is_cancelled or self.error is not None
@@ -220,7 +234,7 @@ class Pusher:
     def _make_batches(self, window: Step, known: frozenset[int]) -> list[Batch]:
         """Return the batches of a window that are not *known*; called beside the loop."""
         shape, size = self._audience.shape, self.plan.shape.ids_per_request
-        bodies = build_bodies(self.plan.changes, shape, window, but=known)
+        bodies = build_bodies(self.plan.parts, shape, window, but=known)
         return [
             _batch(
                 number,
@@ -382,7 +396,7 @@ class Pusher:
             return result
         if shape.route == "audience":
             return self._audience.read(batch.method, batch.body, answer)
-        ids = self.plan.changes["id"].slice(batch.first_row, batch.n_rows)
+        ids = self.plan.parts.slice(batch.first_row, batch.n_rows)["id"]
         return read_answer(answer, ids, route=shape.route, kind=shape.kind)
 
     def _may_repeat(self, batch: Batch) -> bool:
@@ -398,7 +412,7 @@ class Pusher:
         """Return a request of these rows alone, each record as the same bytes."""
         shape = replace(self._audience.shape, batch_size=n_rows, canary=None)
         alone = Step(0, first_row, n_rows, first_batch=0, n_batches=1)
-        _, _, body = build_bodies(self.plan.changes, shape, alone).row(0)
+        _, _, body = build_bodies(self.plan.parts, shape, alone).row(0)
         return _batch(number, first_row, n_rows, shape.call_of(0), body)
 
     async def _record_sending(self, batch: Batch) -> None:
@@ -416,6 +430,16 @@ class Pusher:
         sentence = self._tally.overdrawn()
         if sentence and self.error is None:
             self.error = PushError(sentence, run_id=self._record.run_id)
+
+    def _lost_error(self) -> PushError:
+        """Return what to say of parts that can't be read."""
+        n_rows = sum(step.n_rows for step in self.plan.steps if step.part in self._lost)
+        first = next(iter(self._lost.values()))
+        return PushError(
+            f"{counted(len(self._lost), 'part')} of {len(self.plan.parts):,} can't be read, and {counted(n_rows, 'id')} "
+            f"there stay pending; the others were sent. {first}",
+            run_id=self._record.run_id,
+        )
 
     def _unforeseen(self, error: Exception) -> PushError:
         unforeseen = PushError(f"An unforeseen {type(error).__name__} came up.", run_id=self._record.run_id)
@@ -465,6 +489,8 @@ class Pusher:
             self.on_move(self.progress)
 
     def _end(self) -> None:
+        if self._lost and self.error is None:
+            self.error = self._lost_error()
         is_cut_short = self._is_cancelled and (self._tally.counts["pending"] or self._tally.counts["unknown"])
         all_done = (
             self._tally.batches_done == self.plan.n_requests and not is_cut_short and self.error is None
@@ -476,8 +502,10 @@ class Pusher:
         try:
             self._record.record_end(state, self._note)
             if not all_done:  # ids were perhaps refused, found wrong or cut off, which no batch tells
-                told = derive_outcomes(self._journal, self._record.run_id, self.plan)["status"]
-                self._tally.counts = Counter(told.filter(told != "pending"))
+                self._tally.counts = Counter()
+                for outcomes in each_outcome(self._journal, self._record.run_id, self.plan):
+                    counts = outcomes["status"].value_counts().iter_rows()
+                    self._tally.counts.update({status: n for status, n in counts if status != "pending"})
         except JournalError as error:
             self.error = self.error or error
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -10,10 +10,10 @@ from typing import Final
 import polars as pl
 
 from pendosync.frames import Status
-from pendosync.journal import Journal, derive_outcomes
+from pendosync.journal import Journal, each_outcome
 from pendosync.plans import Plan
 from pendosync.results import SENT_AGAIN, BatchResult
-from pendosync.shapes import batch_numbers
+from pendosync.shapes import Span, batch_numbers
 
 _OPEN: Final = ("pending", "unknown")
 
@@ -26,12 +26,12 @@ class Remaining:
         settled: batches of which each row has its outcome.
         partial: batches of which some have, or of which some rows were sent and others not: the runs of open rows of
             one sort, as first row and how many.
-        unsent: rows that were never sent, in order.
+        unsent: rows that were never sent, in order, as first row and how many.
         in_doubt: rows that were sent, and of which nobody knows whether they were written.
         counts: how many ids have which outcome already.
     """
 
-    unsent: pl.Series
+    unsent: Sequence[Span]
     settled: frozenset[int] = frozenset()
     partial: AbstractMapping[int, list[tuple[int, int]]] = field(default_factory=dict)
     in_doubt: frozenset[int] = frozenset()
@@ -40,7 +40,33 @@ class Remaining:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is left."""
-        return not len(self.unsent) and not self.in_doubt
+        return not self.unsent and not self.in_doubt
+
+    @property
+    def n_unsent(self) -> int:
+        """How many rows were never sent."""
+        return sum(n_rows for _, n_rows in self.unsent)
+
+    def unsent_rows(self, most: int) -> pl.Series:
+        """Return rows that were never sent, at most so many, spread evenly."""
+        every, skip, found = max(1, -(-self.n_unsent // most)), 0, []
+        for first_row, n_rows in self.unsent:
+            found.append(
+                pl.int_range(first_row + skip, first_row + n_rows, every, dtype=pl.UInt32, eager=True)
+            )
+            skip = (skip - n_rows) % every
+        return pl.concat([pl.Series("row", [], dtype=pl.UInt32), *(rows.alias("row") for rows in found)])
+
+    def and_also(self, more: Remaining) -> Remaining:
+        """Return what is left here and, of later rows, there."""
+        names = {*self.counts, *more.counts}
+        return Remaining(
+            [*self.unsent, *more.unsent],
+            self.settled | more.settled,
+            {**self.partial, **more.partial},
+            self.in_doubt | more.in_doubt,
+            {name: self.counts.get(name, 0) + more.counts.get(name, 0) for name in names},
+        )
 
     def lines(
         self, batch: int, first_row: int, n_rows: int, result: BatchResult
@@ -56,7 +82,7 @@ class Remaining:
 
 def all_of(plan: Plan) -> Remaining:
     """Return what is left of a plan that nobody has begun to push."""
-    return Remaining(pl.int_range(plan.n_sent, dtype=pl.UInt32, eager=True), counts=skipped_in(plan))
+    return Remaining([span for span in plan.parts.sent if span[1]], counts=skipped_in(plan))
 
 
 def skipped_in(plan: Plan) -> dict[str, int]:
@@ -75,26 +101,37 @@ def left_of(journal: Journal, run_id: str, plan: Plan, *, unknown: bool = True) 
     Raises:
         JournalError: its file can't be read.
     """
-    told = derive_outcomes(journal, run_id, plan)["status"]
-    n_sent = plan.n_sent
-    status = told.head(n_sent)
-    rows = pl.DataFrame(
-        {
-            "row": pl.int_range(n_sent, dtype=pl.UInt32, eager=True),
-            "batch": batch_numbers(n_sent, plan.shape),
-            "is_open": status.is_in(_OPEN if unknown else _OPEN[:1]),
-            "status": status,
-        }
-    )
+    found = Remaining([], counts=skipped_in(plan))
+    for number, told in enumerate(each_outcome(journal, run_id, plan)):
+        first_row, n_sent = plan.parts.sent[number]
+        steps = [step for step in plan.steps if step.part == number]
+        status = told["status"].head(n_sent)
+        rows = pl.DataFrame(
+            {
+                "row": pl.int_range(first_row, first_row + n_sent, dtype=pl.UInt32, eager=True),
+                "batch": batch_numbers(steps, plan.shape),
+                "is_open": status.is_in(_OPEN if unknown else _OPEN[:1]),
+                "status": status,
+            }
+        )
+        found = found.and_also(_left_in(rows))
+    return found
+
+
+def _left_in(rows: pl.DataFrame) -> Remaining:
+    """Return what is left of a part: `row`, `batch`, `is_open` and `status` of its rows that travel."""
     known = dict(rows.filter(~pl.col("is_open"))["status"].value_counts().iter_rows())
     of_batch = rows.group_by("batch").agg(n_open=pl.col("is_open").sum(), n_sorts=pl.col("status").n_unique())
     partial = of_batch.filter((pl.col("n_open") > 0) & (pl.col("n_sorts") > 1))["batch"]
+    pending = rows.filter(pl.col("status") == "pending").select("row")
+    run = (pl.col("row") - pl.int_range(pl.len(), dtype=pl.UInt32)).alias("run")
+    spans = pending.group_by(run, maintain_order=True).agg(pl.col("row").first(), pl.len().alias("n"))
     return Remaining(
-        unsent=rows.filter(pl.col("status") == "pending")["row"],
+        unsent=list(spans.select("row", "n").iter_rows()),
         settled=frozenset(of_batch.filter(pl.col("n_open") == 0)["batch"]),
         partial=_open_ranges(rows.filter(pl.col("batch").is_in(partial.implode()))),
         in_doubt=frozenset(rows.filter(pl.col("is_open") & (pl.col("status") == "unknown"))["row"]),
-        counts={**known, **skipped_in(plan)},
+        counts=known,
     )
 
 

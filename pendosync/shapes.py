@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
@@ -169,12 +171,14 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A part of a plan whose requests all go before those of the next.
+    """Some of a plan's changes, whose requests all go before those of the next.
 
     Args:
         number: from 0 up.
         first_row, n_rows: which changes.
         first_batch, n_batches: which requests.
+        part: in which of the plan's parts they lie; a plan in memory has one.
+        is_watched: read back as its canary says, before the next.
     """
 
     number: int
@@ -182,6 +186,13 @@ class Step:
     n_rows: int
     first_batch: int
     n_batches: int
+    part: int = 0
+    is_watched: bool = False
+
+    @property
+    def end(self) -> int:
+        """The row after its last."""
+        return self.first_row + self.n_rows
 
     @property
     def batches(self) -> range:
@@ -189,29 +200,62 @@ class Step:
         return range(self.first_batch, self.first_batch + self.n_batches)
 
 
-def steps_of(n_rows: int, shape: Shape) -> list[Step]:
-    """Return the steps in which a plan of so many changes travels: one, those of its canary, or a creation and the rest."""
+Span = tuple[int, int]
+"""Changes that lie side by side: the first row, and how many."""
+
+
+def steps_of(sent: int | Sequence[Span], shape: Shape) -> list[Step]:
+    """Return the steps in which a plan travels: one a part, cut where a canary's step or an audience's creation ends.
+
+    Args:
+        sent: how many changes travel; of a plan in parts, those of each.
+        shape: says where steps end, and how many ids a request has.
+    """
+    spans = [(0, sent)] if isinstance(sent, int) else sent
+    n_all = sum(n_rows for _, n_rows in spans)
+    ends = _ends(n_all, shape)
     steps: list[Step] = []
-    first_row = first_batch = 0
-    for number, end in enumerate(_ends(n_rows, shape)):
-        n_batches = -(-(end - first_row) // shape.ids_per_request)
-        steps.append(Step(number, first_row, end - first_row, first_batch, n_batches))
-        first_row, first_batch = end, first_batch + n_batches
+    n_before = first_batch = 0
+    for part, (first_row, n_rows) in enumerate(spans):
+        start = 0
+        if not n_rows and len(spans) > 1:
+            continue
+        for end in [*(end - n_before for end in ends if 0 < end - n_before < n_rows), n_rows]:
+            n_batches = -(-(end - start) // shape.ids_per_request)
+            is_watched = shape.canary is not None and bool(ends[:-1]) and n_before + end <= ends[-2]
+            steps.append(
+                Step(len(steps), first_row + start, end - start, first_batch, n_batches, part, is_watched)
+            )
+            start, first_batch = end, first_batch + n_batches
+        n_before += n_rows
     return steps
 
 
 def _ends(n_rows: int, shape: Shape) -> list[int]:
-    """Return where the steps end."""
+    """Return after how many changes the steps end."""
     if shape.creates_audience and n_rows > shape.ids_per_request:
         return [shape.ids_per_request, n_rows]
     return shape.canary.ends(n_rows) if shape.canary else [n_rows]
 
 
-def batch_numbers(n_rows: int, shape: Shape, *, n_skipped: int = 0) -> pl.Series:
-    """Return the number of the request that each of so many changes travels in, then nulls for those that are skipped."""
+def step_at(row: int, steps: Sequence[Step]) -> Step:
+    """Return the step in which a change travels, by its row."""
+    return steps[bisect_right(steps, row, key=lambda step: step.first_row) - 1]
+
+
+def batch_at(row: int, steps: Sequence[Step], shape: Shape) -> int:
+    """Return the number of the request in which a change travels, by its row."""
+    step = step_at(row, steps)
+    return step.first_batch + (row - step.first_row) // shape.ids_per_request
+
+
+def batch_numbers(steps: Iterable[Step], shape: Shape, *, n_skipped: int = 0) -> pl.Series:
+    """Return the number of the request that each change of *steps* travels in, then nulls for those that are skipped."""
+    nothing = pl.Series("batch", [], dtype=pl.UInt32)
     parts = [
-        pl.int_range(step.n_rows, dtype=pl.UInt32, eager=True) // shape.ids_per_request + step.first_batch
-        for step in steps_of(n_rows, shape)
+        (pl.int_range(step.n_rows, dtype=pl.UInt32, eager=True) // shape.ids_per_request + step.first_batch)
+        .cast(pl.UInt32)
+        .alias("batch")
+        for step in steps
     ]
-    skipped = pl.Series([None], dtype=pl.UInt32).new_from_index(0, n_skipped)
-    return pl.concat([*(part.cast(pl.UInt32) for part in parts), skipped], rechunk=True).alias("batch")
+    return pl.concat([nothing, *parts]).extend_constant(None, n_skipped).rechunk()

@@ -34,9 +34,7 @@ class Tally:
         self.meter = Meter(time.monotonic())
         self._plan = plan
         self._n_failed = 0
-        creates = plan.changes["action"] == "create"
-        self._creates = pl.concat([pl.Series([0], dtype=pl.UInt32), creates.cum_sum().cast(pl.UInt32)])
-        """How many of the rows before each create an id."""
+        self._creates: tuple[int, pl.Series] | None = None
 
     def note(self, first_row: int, n_rows: int, result: BatchResult) -> None:
         """Count what became of some rows that were sent together."""
@@ -58,7 +56,13 @@ class Tally:
         return +told
 
     def _n_creates(self, first_row: int, n_rows: int) -> int:
-        return int(self._creates[first_row + n_rows] - self._creates[first_row])
+        part = self._plan.parts.part_at(first_row)
+        if self._creates is None or self._creates[0] != part:
+            creates = self._plan.parts.read(part)["action"] == "create"
+            before = pl.concat([pl.Series([0], dtype=pl.UInt32), creates.cum_sum().cast(pl.UInt32)])
+            self._creates = part, before  # how many of the part's rows before each create an id
+        at = first_row - self._plan.parts.first_rows[part]
+        return int(self._creates[1][at + n_rows] - self._creates[1][at])
 
     def overdrawn(self) -> str | None:
         """Return a sentence where more ids failed since the run began or was resumed than the error budget allows."""

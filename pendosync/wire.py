@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, Protocol
 
 import polars as pl
 
@@ -19,29 +19,37 @@ _BATCH: Final = "\0batch"
 _OPERATIONS: Final = ("add", "remove")
 
 
+class Rows(Protocol):
+    """CHANGES of which some that lie side by side can be had: a frame, or all parts of a plan."""
+
+    def slice(self, first_row: int, n_rows: int, /) -> pl.DataFrame:
+        """Return those rows."""
+        ...
+
+
 def build_requests(
     changes: pl.DataFrame, shape: Shape, /, *, rows_at_a_time: int = _WINDOW
 ) -> Iterator[pl.DataFrame]:
     """Yield the requests that *changes* make, window by window, in order.
 
     Args:
-        changes: CHANGES frame (n rows).
+        changes: CHANGES frame (n rows), all of a plan.
         shape: kind, route, batch size and what else shapes bytes.
         rows_at_a_time: ids in a window, about; it does not show in the bytes.
 
     Yields:
         REQUESTS frames; `batch` counts from 0 through all of them.
     """
-    for step in steps_of(n_sent(changes), shape):
-        yield from build_step(changes, shape, step, rows_at_a_time=rows_at_a_time)
+    return build_steps(changes, shape, steps_of(n_sent(changes), shape), rows_at_a_time=rows_at_a_time)
 
 
-def build_step(
-    changes: pl.DataFrame, shape: Shape, step: Step, /, *, rows_at_a_time: int = _WINDOW
+def build_steps(
+    changes: Rows, shape: Shape, steps: Iterable[Step], /, *, rows_at_a_time: int = _WINDOW
 ) -> Iterator[pl.DataFrame]:
-    """Yield the requests of one *step* of a plan with these *changes*, as `build_requests` does."""
-    for window in windows_of(step, shape, rows_at_a_time=rows_at_a_time):
-        yield build_window(changes, shape, window)
+    """Yield the requests of some *steps* of a plan with these *changes*, as `build_requests` does."""
+    for step in steps:
+        for window in windows_of(step, shape, rows_at_a_time=rows_at_a_time):
+            yield build_window(changes, shape, window)
 
 
 def windows_of(step: Step, shape: Shape, /, *, rows_at_a_time: int = _WINDOW) -> Iterator[Step]:
@@ -55,7 +63,7 @@ def windows_of(step: Step, shape: Shape, /, *, rows_at_a_time: int = _WINDOW) ->
         )
 
 
-def build_window(changes: pl.DataFrame, shape: Shape, window: Step, /) -> pl.DataFrame:
+def build_window(changes: Rows, shape: Shape, window: Step, /) -> pl.DataFrame:
     """Return the REQUESTS of a part of a plan with these *changes*.
 
     Args:
@@ -75,7 +83,7 @@ def build_window(changes: pl.DataFrame, shape: Shape, window: Step, /) -> pl.Dat
 
 
 def build_bodies(
-    changes: pl.DataFrame, shape: Shape, window: Step, /, *, but: frozenset[int] = frozenset()
+    changes: Rows, shape: Shape, window: Step, /, *, but: frozenset[int] = frozenset()
 ) -> pl.DataFrame:
     """Return the bodies of `build_window` alone, in bytes; from any thread.
 

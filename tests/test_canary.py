@@ -33,7 +33,7 @@ def test_steps_cut_requests_and_leave_none_out(n: int, size: int, steps: list[fl
     cut = steps_of(n, shape)
     assert [step.number for step in cut] == list(range(len(cut)))
     assert sum(step.n_rows for step in cut) == n
-    numbers = batch_numbers(n, shape)
+    numbers = batch_numbers(cut, shape)
     assert numbers.unique().to_list() == list(range(sum(step.n_batches for step in cut)))
     for step in cut:
         rows = numbers.slice(step.first_row, step.n_rows)

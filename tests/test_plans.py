@@ -134,19 +134,16 @@ def test_select_names_ids_and_columns_that_are_not_there() -> None:
 
 def test_digest_covers_all_that_shapes_bytes() -> None:
     plan = a_plan(3)
-    same = replace(plan, changes=plan.changes.with_columns(region=pl.lit("APAC")))
+    same = plan.having(plan.changes.with_columns(region=pl.lit("APAC")))
     others = [
         replace(plan, target=replace(TARGET, region="eu")),
         replace(plan, shape=replace(plan.shape, batch_size=2)),
         replace(plan, shape=replace(plan.shape, planned_at=datetime(2026, 1, 1, tzinfo=UTC))),
         replace(plan, mapping=replace(plan.mapping, time_zone="UTC")),
         plan.select(but=["u2"]),
-        replace(plan, changes=plan.changes.reverse()),
-        replace(
-            plan,
-            changes=plan.changes.with_columns(
-                before=pl.struct(plan=pl.lit("x"), seats=pl.lit(1, dtype=pl.Int64))
-            ),
+        plan.having(plan.changes.reverse()),
+        plan.having(
+            plan.changes.with_columns(before=pl.struct(plan=pl.lit("x"), seats=pl.lit(1, dtype=pl.Int64)))
         ),
     ]
     assert same.digest == plan.digest

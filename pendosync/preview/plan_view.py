@@ -20,7 +20,7 @@ from pendosync.preview.view import Answer, Answering, View, read_module, read_st
 from pendosync.reports import duration
 from pendosync.rules import RULES
 from pendosync.selections import Selection
-from pendosync.shapes import CREATED, steps_of
+from pendosync.shapes import CREATED, batch_at, steps_of
 
 _MOST_ROWS: Final = 200
 _MOST_COLUMNS: Final = 40
@@ -115,7 +115,7 @@ class PlanPreview(Answering):
 
     def _about(self, column: Column) -> str:
         """Return in words what a column says of whom and what its row is about; nothing of any other column."""
-        is_part = not column.is_field and column.name in about_parts(self.plan.changes)
+        is_part = not column.is_field and column.name in about_parts(self.plan.parts.nothing)
         return _ABOUT_WORDS[column.name] if is_part else ""
 
     def _rows(
@@ -190,7 +190,7 @@ class PlanPreview(Answering):
 
     def _row(self, at: int) -> Answer:
         plan = self.plan
-        part = plan.changes.slice(at, 1)
+        part = plan.parts.slice(at, 1)
         one = part.row(0, named=True)
         return {
             "at": at,
@@ -209,11 +209,10 @@ class PlanPreview(Answering):
     def _request(self, at: int, part: pl.DataFrame) -> Answer:
         """Return the request of one row, or nothing where it is skipped."""
         plan = self.plan
-        if at >= plan.n_sent:
+        if part["action"].item() == "skip":
             return {"batch": None}
-        step = next(step for step in steps_of(plan.n_sent, plan.shape) if at < step.first_row + step.n_rows)
-        batch = step.first_batch + (at - step.first_row) // plan.shape.ids_per_request
-        alone = dataclasses.replace(plan, changes=part)  # as `select` would, without looking for the id
+        batch = batch_at(at, plan.steps, plan.shape)
+        alone = plan.having(part)  # as `select` would, without looking for the id
         if batch and plan.shape.creates_audience:  # alone it would create another
             alone = dataclasses.replace(alone, shape=plan.shape.joined(CREATED))
         return {

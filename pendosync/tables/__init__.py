@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -172,6 +172,29 @@ def collect_table(
                 raise ColumnNotFoundError.of(missing, available, what="The table")
             lazy = lazy.select(by_name(*columns))
         return lazy.collect()
+
+
+def iter_table(
+    table: pl.LazyFrame | pl.DataFrame, /, *, columns: Sequence[str], n_rows: int
+) -> Iterator[pl.DataFrame]:
+    """Yield the *columns* of *table*, *n_rows* at a time and in their order, holding little else in memory.
+
+    Raises:
+        TableError: a row can't be read.
+    """
+    with speaking("The table"):
+        lazy = table.lazy().select(by_name(*columns))
+        yield from lazy.collect_batches(chunk_size=n_rows, maintain_order=True, lazy=True, engine="streaming")
+
+
+def count_rows(table: pl.LazyFrame | pl.DataFrame, /) -> int:
+    """Return how many rows *table* has; of Parquet only the footers are read.
+
+    Raises:
+        TableError: it can't be read.
+    """
+    with speaking("The table"):
+        return int(table.lazy().select(pl.len()).collect(engine="streaming").item())
 
 
 def columns_in(table: pl.LazyFrame | pl.DataFrame, /) -> list[str]:

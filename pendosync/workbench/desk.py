@@ -20,7 +20,6 @@ from pendosync.plans import Plan
 from pendosync.preview.mapping_view import MappingPart
 from pendosync.preview.plan_view import PlanPreview
 from pendosync.rules import RULES
-from pendosync.shapes import steps_of
 from pendosync.shortcuts import plan_table
 from pendosync.values import map_traits
 from pendosync.wire import build_requests
@@ -172,12 +171,12 @@ class Desk:
         chosen = self.chosen
         shape = dataclasses.replace(chosen.shape, canary=None)  # its steps are cut here
         parts = [REQUESTS.to_frame()]
-        for step in steps_of(len(chosen), chosen.shape):
+        for step in chosen.steps:
             first, end = max(start, step.first_batch), min(start + n, step.first_batch + step.n_batches)
             if first < end:
                 row = (first - step.first_batch) * shape.ids_per_request
                 n_rows = min((end - first) * shape.ids_per_request, step.n_rows - row)
-                part = chosen.changes.slice(step.first_row + row, n_rows)
+                part = chosen.parts.slice(step.first_row + row, n_rows)
                 number = (pl.col("batch") + first).cast(pl.UInt32)
                 parts += [built.with_columns(number) for built in build_requests(part, shape)]
         return pl.concat(parts)

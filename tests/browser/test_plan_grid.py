@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator
 
@@ -339,7 +338,7 @@ def test_ten_million_rows_are_paged_by_fraction(blank: Blank) -> None:
     big = part.changes.select(pl.all().gather(pl.int_range(n) % 900)).with_columns(
         row=pl.int_range(n, dtype=pl.UInt32), id=pl.format("u-{}", pl.int_range(n))
     )
-    view = PlanView(dataclasses.replace(part, changes=big))
+    view = PlanView(part.having(big))
     root = shown(blank, view)
     assert root.locator(".pp-pad").evaluate("node => node.offsetHeight") == 30_000_000
     root.get_by_role("grid").focus()
