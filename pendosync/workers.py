@@ -72,12 +72,10 @@ class DaskEngine:
         self._ensure_alike()
         watch = _Watch(self, len(items))
         finished: SimpleQueue[Any] = SimpleQueue()
-        futures = self._client.map(_Task(do, _versions()), items, key="pendosync", pure=False)
+        ahead = set(self._client.map(_Task(do, _versions()), items, key="pendosync", pure=False))
         try:
-            for future in futures:
+            for future in ahead:
                 future.add_done_callback(finished.put)
-            ahead = set(futures)
-            del futures, future
             while ahead:
                 future = watch.next_of(finished)
                 result: Result = watch.result_of(future)
