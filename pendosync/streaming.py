@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-from polars.selectors import by_name
 
 from pendosync.buckets import bucket_of, read_part, write_run
 from pendosync.client import Client
@@ -30,7 +29,8 @@ from pendosync.heads import ids_of
 from pendosync.mapping import Mapping
 from pendosync.parted import merged_problems
 from pendosync.plans import Plan
-from pendosync.recipe import Recipe, ensure_no_objects
+from pendosync.recipe import Recipe
+from pendosync.rehearsal import Frame, is_cut_cheaply, rehearse
 from pendosync.remote import iter_values
 from pendosync.saved import load_plan, seal_plan, write_part
 from pendosync.tables import count_rows, iter_table
@@ -45,8 +45,6 @@ _RUN_ROWS: Final = 250_000
 
 _SLICE_RUNS: Final = 8
 """Runs that a worker writes at a time."""
-
-Frame = pl.DataFrame | pl.LazyFrame
 
 
 def plan_in_parts(
@@ -100,63 +98,7 @@ def plan_in_parts(
     return _seal(head, work, folder)
 
 
-# --- before any row is read ------------------------------------------------------------------------------------
-
-
-def rehearse(table: Frame, recipe: Recipe, before: Frame | None) -> tuple[Plan, pl.DataFrame]:
-    """Return the plan of no row, which has the columns of each part, and its VALUES: what can't be planned is told here."""
-    schema = table.lazy().select(by_name(*recipe.columns)).collect_schema()
-    ensure_no_objects(schema, recipe.columns)
-    _ensure_row_wise(schema, recipe.mapping)
-    read = pl.DataFrame(schema={ROW: VALUES["row"], **schema})
-    clean, problems = recipe.clean(read)
-    held: Any = None if recipe.mapping.is_message else clean
-    if before is not None:  # of no other type either, as the plan will tell
-        held = before.clear().lazy().collect() if isinstance(before, pl.DataFrame | pl.LazyFrame) else before
-    if isinstance(held, pl.DataFrame) and not recipe.types:
-        held = held.drop(count_lost(read, recipe.mapping), strict=False)  # their types are not settled yet
-    return recipe.plan(read, clean, problems, held), clean
-
-
-def _ensure_row_wise(schema: pl.Schema, mapping: Mapping) -> None:
-    for trait in mapping.each_trait:
-        if trait.column is None and not is_row_wise(trait.to_expr(), schema):
-            raise MappingError(
-                f"The trait of field {trait.field!r} can't be computed a part of the table at a time: {trait.source}. "
-                f"Expected an expression whose value hangs on its own row alone. Hint: compute it in the table first: "
-                f"table.with_columns(…), then Trait({trait.field!r}).",
-                trait=trait.source,
-                field=trait.field,
-            )
-    parent = schema.get(mapping.parent_account)
-    if isinstance(parent, pl.Struct) and "Decimal" in str(parent):
-        raise MappingError(
-            f"The parents in {mapping.parent_account!r} hold Decimals, which are numbers or texts by all of a column. Expected "
-            f"other types in a table that is planned in parts. Hint: cast them to pl.Float64 or pl.String first.",
-            trait=mapping.parent_account,
-        )
-
-
-def is_row_wise(expr: pl.Expr, schema: pl.Schema) -> bool:
-    """Return whether each value of *expr* hangs on its own row alone.
-
-    polars knows: then only does it take a slice of the rows before the expression is computed, not after.
-
-    Example:
-        >>> schema = pl.Schema({"seats": pl.Int64()})
-        >>> is_row_wise(pl.col("seats") + 1, schema), is_row_wise(pl.col("seats").rank(), schema)
-        (True, False)
-    """
-    computed = pl.LazyFrame(schema=schema).with_columns(expr.alias("\0trait"))
-    return not computed.slice(1, 1).explain().lstrip().startswith("SLICE")
-
-
-def is_cut_cheaply(table: Frame) -> bool:
-    """Return whether a slice of *table* reads no more than its rows from a file, so that workers may each take one."""
-    if isinstance(table, pl.DataFrame):
-        return False
-    plan = table.slice(1, 1).explain()
-    return "SCAN [" in plan and not re.search(r"SLICE\[|DF \[|PYTHON", plan)
+# --- the table, and what is held, cut into parts ------------------------------------------------------------------
 
 
 def _fingerprint(table: Frame, recipe: Recipe, before: Frame | None, n_rows: int, n_parts: int) -> str:
@@ -188,9 +130,6 @@ def _told(expr: pl.Expr) -> str:
 def _form(frame: Frame) -> str:
     plan = re.sub(r"0x[0-9a-f]+", "", frame.lazy().explain())
     return f"{plan}\n{frame.collect_schema()}"
-
-
-# --- the table, and what is held, cut into parts ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

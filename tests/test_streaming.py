@@ -51,7 +51,7 @@ MESSAGES = {
     "mrr": VISITORS["mrr"],
 }  # fmt: skip
 QUIETLY = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
