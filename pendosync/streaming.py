@@ -43,8 +43,8 @@ PART_ROWS: Final = 250_000
 _RUN_ROWS: Final = 250_000
 """Rows that are held while a table is cut. Measured: four times as many take as long, and twice the memory."""
 
-_SLICE_RUNS: Final = 8
-"""Runs that a worker writes at a time."""
+_SLICE_RUNS: Final = 4
+"""Runs of a slice, where a table is read from files a slice at a time. Measured: 10 million rows then take 0.4 GB, not 0.75."""
 
 
 def plan_in_parts(
@@ -170,10 +170,10 @@ def _scatter_table(
     table: Frame, recipe: Recipe, work: Work, n_rows: int, n_parts: int, engine: Engine
 ) -> Scattered:
     folder = work.empty("table")
-    many = engine.n_workers > 1 and is_cut_cheaply(table)
-    size = _RUN_ROWS * _SLICE_RUNS if many else max(1, n_rows)
+    is_cut = is_cut_cheaply(table)
+    size = _RUN_ROWS * _SLICE_RUNS if is_cut else max(1, n_rows)
     slices = [Slice(table, recipe, folder, n_parts, row, size) for row in range(0, n_rows, size)]
-    done = sum((engine if many else Here()).map(scatter_slice, slices), Scattered(n_rows=[0] * n_parts))
+    done = sum((engine if is_cut else Here()).map(scatter_slice, slices), Scattered(n_rows=[0] * n_parts))
     if sum(done.n_rows) != n_rows:
         raise TableError(
             f"The table has {sum(done.n_rows):,} rows where it had {n_rows:,} a moment ago. Expected one that stays as it is "
