@@ -56,7 +56,7 @@ def bucket_of(ids: pl.Series, n: int, /) -> pl.Series:
 
     Example:
         >>> bucket_of(pl.Series(["ann", " Ann", "bo"]), 10).to_list()
-        [1, 1, 4]
+        [7, 7, 4]
     """
     texts = ids.alias("id").to_frame().select(text=folded(pl.col("id")).fill_null("").cast(pl.Binary))
     size, text = pl.col("text").bin.size(), pl.col("text")
@@ -64,7 +64,7 @@ def bucket_of(ids: pl.Series, n: int, /) -> pl.Series:
     ends = pl.when(is_long).then(text.bin.head(_END) + text.bin.tail(_END)).otherwise(text)
     words = texts.select(size=size, text=ends + pl.lit(bytes(_WORD)))
     longest = min(int(words["size"].max() or 0), 2 * _END)  # type: ignore[arg-type]
-    state = words["size"].cast(pl.UInt64) ^ _START
+    state = _mixed(words["size"].cast(pl.UInt64) ^ _START, _TIMES[1])
     for start in range(0, longest, _WORD):
         word = words["text"].bin.slice(start, _WORD).bin.reinterpret(dtype=pl.UInt64, endianness="little")
         # a text that has ended keeps its state, however long the others are

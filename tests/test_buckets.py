@@ -15,16 +15,16 @@ from pendosync.buckets import bucket_of, read_part, write_run
 from pendosync.errors import PlanError
 
 EXPECTED = {
-    "ann": 830,
-    " Ann": 830,
-    "bo": 612,
-    "": 640,
-    "  ": 640,
-    None: 640,
-    "ÜNÏ": 161,
-    "ünï ": 161,
-    "user-12345678": 483,
-    "x" * 299 + "y": 181,
+    "ann": 157,
+    " Ann": 157,
+    "bo": 604,
+    "": 48,
+    "  ": 48,
+    None: 48,
+    "ÜNÏ": 69,
+    "ünï ": 69,
+    "user-12345678": 414,
+    "x" * 299 + "y": 441,
 }
 """Written down once: another version of polars, or another machine, must give the same."""
 
@@ -58,8 +58,8 @@ def test_there_may_be_one_part_and_no_id() -> None:
 def test_parts_are_even(n: int, ids: pl.Series) -> None:
     counts = bucket_of(ids, n).value_counts()["count"]
     even = len(ids) / n
-    chi_square = ((counts - even) ** 2 / even).sum() + (n - len(counts)) * even
-    assert abs(chi_square - (n - 1)) < 5 * (2 * n) ** 0.5
+    assert len(counts) == n
+    assert (counts - even).abs().max() < 5 * even**0.5  # five standard deviations
 
 
 def test_long_ids_are_told_apart_by_both_ends_and_their_length() -> None:

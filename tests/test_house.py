@@ -42,6 +42,7 @@ FLOORS = (
     ("looks", "saved"),
     ("planning", "runfile", "remote", "preview", "browser"),
     ("journal", "recipe", "work", "held"),
+    ("rehearsal",),
     ("streaming",),
     ("shortcuts",),
     ("answers", "snapshots", "splitting", "remaining", "refresh", "rejected", "verify", "marks"),

@@ -109,7 +109,7 @@ def test_an_engine_that_goes_away_leaves_a_plan_to_go_on_with(cluster, client, t
     table = a_lake(tmp_path / "lake", 220_000)
     alone = planned(table, client, tmp_path / "alone")
     cluster.start_worker()
-    with ps.open_engine(cluster.address, patience_s=1.0) as engine:
+    with ps.open_engine(cluster.address, patience_s=6.0) as engine:
         noting = Noting(engine, tmp_path / "notes", dies_of=3)  # the only worker, and nobody starts another
         with pytest.raises(EngineError, match=r"(?s)\d of 5.*the same call.*goes on") as raised:
             planned(table, client, tmp_path / "theirs", noting)
