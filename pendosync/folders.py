@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
 from pathlib import Path
 from typing import Any, Final
@@ -152,8 +152,8 @@ def read_frames(folder: Path, files: AbstractMapping[str, str]) -> tuple[pl.Data
         return pl.concat(parts, rechunk=True), pl.read_parquet(folder / _PROBLEMS, glob=False)
 
 
-def read_file(path: Path, digest: str) -> pl.DataFrame:
-    """Return what `write_file` wrote; the very bytes that are read are looked at.
+def read_file(path: Path, digest: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Return what `write_file` wrote, or some columns of it; the very bytes that are read are looked at.
 
     Raises:
         PlanError: it is missing, is not as it was written, or can't be read.
@@ -162,7 +162,7 @@ def read_file(path: Path, digest: str) -> pl.DataFrame:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != digest:
             raise altered(path.parent, f"the digest of {path.name} differs")
-        return pl.read_parquet(io.BytesIO(content)).rechunk()
+        return pl.read_parquet(io.BytesIO(content), columns=None if columns is None else [*columns]).rechunk()
 
 
 @contextlib.contextmanager
