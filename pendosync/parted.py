@@ -241,7 +241,7 @@ class Parts(Sequence[Part]):
     Args:
         parts: at least one.
         nothing: CHANGES without a row, with the columns that each part has.
-        folder: where they lie, or None.
+        folder: where they lie, or were read from; None where they were never saved.
     """
 
     def __init__(self, parts: Sequence[Part], nothing: pl.DataFrame, folder: Path | None = None) -> None:
@@ -252,9 +252,12 @@ class Parts(Sequence[Part]):
         self._turn = threading.Lock()
 
     @classmethod
-    def of(cls, changes: pl.DataFrame, problems: pl.DataFrame | None = None) -> Parts:
-        """Return the one part of a plan in memory."""
-        return cls([InMemory(changes, no_problems() if problems is None else problems)], changes.clear())
+    def of(
+        cls, changes: pl.DataFrame, problems: pl.DataFrame | None = None, folder: Path | None = None
+    ) -> Parts:
+        """Return the one part of a plan in memory; *folder* is where it was read from."""
+        part = InMemory(changes, no_problems() if problems is None else problems)
+        return cls([part], changes.clear(), folder)
 
     def __len__(self) -> int:
         return len(self._parts)

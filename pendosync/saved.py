@@ -66,7 +66,7 @@ def _read_parts(place: Path, manifest: AbstractMapping[str, Any]) -> Parts:
     entries = manifest.get("parts")
     if entries is None:
         changes, problems = read_frames(place, manifest["files"])
-        parts = Parts.of(_whole(changes, brick), ensure_frame(problems, PROBLEMS, "problems"))
+        parts = Parts.of(_whole(changes, brick), ensure_frame(problems, PROBLEMS, "problems"), place)
     else:
         nothing = _whole(read_file(place / COLUMNS, manifest["columns"]), brick)
         parts = Parts([InFile(place, entry, nothing) for entry in entries], nothing, place)

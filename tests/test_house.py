@@ -42,7 +42,7 @@ FLOORS = (
     ("looks", "saved"),
     ("planning", "runfile", "remote", "preview", "browser"),
     ("journal", "shortcuts"),
-    ("answers", "snapshots", "splitting", "remaining", "refresh", "rejected", "verify"),
+    ("answers", "snapshots", "splitting", "remaining", "refresh", "rejected", "verify", "marks"),
     ("tally", "drift", "audiences", "lookback"),
     ("pusher",),
     ("runs",),

@@ -246,3 +246,41 @@ def test_outcomes_are_lazy_where_they_are_asked_for_so(quick, journal, pair, mon
     assert read == [0, 1, 2, 3]
     assert told.head(3).collect()["id"].to_list() == IDS[:3]
     assert ps.read_outcomes(journal, run.id, lazy=True).collect().equals(ps.read_outcomes(journal, run.id))
+
+
+def test_two_runs_of_one_plan_are_told_of_each_other(sandbox, quick, pair, tmp_path) -> None:
+    """Whether it is in parts or not, and whichever journals they have."""
+    whole, parted = pair
+    for at, plan in enumerate((parted, ps.load_plan(whole.save(tmp_path / "whole")))):
+        mine, theirs = (ps.open_journal(tmp_path / f"{name}-{at}") for name in ("mine", "theirs"))
+        sandbox.misbehave("latency", method="POST", seconds=0.5, times=None)
+        run = ps.push(plan, client=quick, journal=mine, show=False)
+        again = ps.load_plan(plan.parts.folder)
+        with pytest.raises(
+            ps.HeldError, match=rf"Run {run.id} pushes this plan already: process \d+ on"
+        ) as told:
+            ps.push(again, client=quick, journal=theirs, show=False)
+        assert f"attach_run(open_journal('{mine.path}'), '{run.id}')" in str(told.value)
+        assert ps.read_runs(theirs).is_empty()
+        other = again.select(ids=IDS[:3])  # another plan, which may go at the same time
+        assert statuses(ps.push(other, client=quick, journal=theirs, show=False).wait()) == {"updated": 3}
+        run.wait()
+        sandbox.behave()
+        assert list((plan.parts.folder / "runs").iterdir()) == []
+        assert statuses(ps.push(again, client=quick, journal=theirs, show=False).wait()) == {"updated": 40}
+
+
+def test_a_run_whose_journal_is_out_of_reach_is_believed_by_the_age_of_its_mark(
+    quick, journal, pair, tmp_path
+) -> None:
+    _, parted = pair
+    digest, marks = parted.digest[:16], parted.parts.folder / "runs"
+    marks.mkdir()
+    told = {"run": "/elsewhere/2026-11-26-abcdef", "host": "other", "pid": 7, "since": 1}
+    mark = marks / f"{digest}-2026-11-26-abcdef.json"
+    mark.write_text(json.dumps(told))
+    with pytest.raises(ps.HeldError, match=r"process 7 on 'other'"):
+        ps.push(parted, client=quick, journal=journal, show=False)
+    assert ps.read_runs(journal).is_empty()
+    os.utime(mark, (1, 1))
+    assert statuses(ps.push(parted, client=quick, journal=journal, show=False).wait()) == {"updated": 40}
