@@ -156,19 +156,24 @@ class Rows:
         return 1 if self._parts.is_whole else max(1, -(-len(self) // SAMPLE))
 
     def sample(
-        self, look: Callable[[pl.DataFrame], pl.DataFrame], *, only_sent: bool = False
+        self,
+        look: Callable[[pl.DataFrame], pl.DataFrame],
+        columns: Sequence[str],
+        *,
+        only_sent: bool = False,
     ) -> pl.DataFrame:
         """Return what *look* makes of all rows; of a plan in parts that has many, of parts from all through it.
 
         As ids are dealt out to the parts whatever their rows hold, some of the parts show what all of them do.
 
         Args:
-            look: takes columns from CHANGES of a part.
+            look: takes what is asked from CHANGES of a part.
+            columns: those of CHANGES that it reads.
             only_sent: leave out what does not travel.
         """
         found = [look(self._parts.nothing)]
         for number in range(0, len(self._parts), self._stride):
-            part = self._read(number)
+            part = self._read(number, columns)
             if part is not None:
                 n_sent = self._parts.sent[number][1] if only_sent else part.height
                 found.append(look(part.head(n_sent)))
