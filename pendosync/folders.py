@@ -23,6 +23,7 @@ import polars as pl
 from pendosync.errors import PlanError, first_line
 
 _PROBLEMS: Final = "problems.parquet"
+_MANIFEST: Final = "manifest.json"
 _SEAL: Final = "sha256"
 
 
@@ -120,7 +121,7 @@ def link_file(path: Path, to: Path) -> None:
 def write_manifest(folder: Path, manifest: AbstractMapping[str, Any]) -> None:
     """Write what is to be known of a plan to its folder, with its own digest."""
     text = json.dumps({**manifest, _SEAL: _seal_of(manifest)}, indent=1, ensure_ascii=False)
-    (folder / "manifest.json").write_text(text, encoding="utf-8")
+    (folder / _MANIFEST).write_text(text, encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -130,7 +131,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         PlanError: it is missing, is not as it was written, or can't be read.
     """
     with _reading(folder):
-        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         seal = manifest.pop(_SEAL, None)
         if seal != _seal_of(manifest):
             raise altered(folder, "the digest of manifest.json differs")
@@ -174,6 +175,8 @@ def _reading(folder: Path) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         name = Path(error.filename or str(error)).name
+        if name != _MANIFEST:
+            raise altered(folder, f"{name} is missing") from None
         raise PlanError(
             f"{str(folder)!r} is no saved plan: {name} is missing. Expected a folder that Plan.save wrote. "
             f"Hint: plan.save('plan-folder')."
@@ -205,10 +208,12 @@ def force_out(path: Path) -> None:
 
 def altered(folder: Path, why: str) -> PlanError:
     """Return the error for a saved plan that is no longer as it was written."""
-    return PlanError(
+    error = PlanError(
         f"The plan in {str(folder)!r} was altered, cut short or written by another version ({why}). Expected it as "
         f"Plan.save wrote it. Hint: plan again, and save it to a new folder."
     )
+    error.why = why
+    return error
 
 
 def hollow_in(schema: pl.Schema) -> list[str]:

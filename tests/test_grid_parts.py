@@ -185,7 +185,8 @@ def test_the_cost_is_that_of_the_plan_that_is_chosen(pair) -> None:
     _, parted = pair
     preview = PlanPreview(parted)
     answer = ask(preview, "rows", start=0, n=1, columns=[])["answer"]
-    assert answer["cost"].startswith(f"{parted.n_requests} requests, ") and parted.n_requests == 7
+    assert answer["cost"].startswith(f"{parted.n_requests} requests, ")
+    assert parted.n_requests == 7
     tick = {"what": "range", "first": 0, "last": 20, "on": False}
     answer = ask(preview, "rows", start=0, n=1, columns=[], do=tick)["answer"]
     chosen = parted.select(preview.selection)
@@ -254,8 +255,10 @@ def test_rows_that_can_not_be_read_are_marked_and_told(lossy: ps.Plan) -> None:
     ]
     assert page["rows"][2][4] == [["", None], ["", None]]
     (told,) = page["lost"]
-    assert told.startswith("Part 3 of 4 can't be read, and none of its 25 ids is selected: The plan in ")
-    assert "digest of part-0002.parquet differs" in told
+    assert told == (
+        "Part 3 of 4 can't be read (the digest of part-0002.parquet differs): none of its 25 ids is selected. "
+        "A push of the whole plan sends the other parts; to choose some of its ids, plan again."
+    )
     assert (page["n_shown"], page["n_readable"], page["n_selected"]) == (N, N - 25, N - 25)
     assert page["cost"].startswith("4 requests")
     assert "part-0002.parquet differs" in ask(preview, "row", at=20)["error"]
@@ -296,6 +299,19 @@ def test_a_part_that_comes_back_is_shown_again(lossy: ps.Plan, tmp_path: Path) -
     assert grid.rows.told == []
 
 
+def test_of_many_parts_that_are_lost_a_few_are_told(tmp_path: Path) -> None:
+    plan = in_parts(whole_plan(), tmp_path / "plan", (10,) * 6)
+    for file in plan.parts.folder.glob("part-*"):
+        file.unlink()
+    preview = PlanPreview(plan)
+    page = ask(preview, "rows", start=0, n=N, columns=plan.fields)["answer"]
+    assert (page["n_readable"], page["n_selected"], page["cost"]) == (0, 0, "0 requests")
+    assert "(part-0003.parquet is missing)" in page["lost"][3]
+    assert page["lost"][4:] == ["And 2 more."]
+    assert [column["name"] for column in ask(preview, "open")["answer"]["columns"]][:3] == plan.fields
+    assert ask(preview, "pictures", names=plan.fields)["answer"]["pictures"]["plan"]["n"] == 0
+
+
 def test_problems_that_can_not_be_read_are_told(tmp_path: Path) -> None:
     plan = in_parts(whole_plan(), tmp_path / "plan")
     spoil(plan, "problems-0000.parquet")
@@ -305,7 +321,9 @@ def test_problems_that_can_not_be_read_are_told(tmp_path: Path) -> None:
     listed = ask(preview, "problems", rule="long_text", start=0, n=50)["answer"]
     assert (listed["n"], listed["rows"][0][0]) == (7, "u-18")
     (told,) = ask(preview, "rows", start=0, n=1, columns=[])["answer"]["lost"]
-    assert told.startswith("The problems of part 1 of 4 can't be read, and are left out: ")
+    assert told == (
+        "The problems of part 1 of 4 can't be read (the digest of problems-0000.parquet differs), and are left out."
+    )
     assert ask(preview, "row", at=0)["answer"]["problems"] == []
 
 
@@ -333,11 +351,12 @@ def test_the_summary_is_shown_without_what_is_lost(tmp_path: Path, name: str) ->
     (plan.parts.folder / name).unlink()
     html = plan._repr_html_()
     assert ("u-17" if name.startswith("part") else "u-00") in html
-    assert "10" in html and "long_text" in html
+    assert "10" in html
+    assert "long_text" in html
 
 
 def test_the_desk_shows_a_request_of_a_part(pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, parted = pair
+    _whole, parted = pair
     monkeypatch.setattr(Desk, "chosen", parted)
     desk = Desk.__new__(Desk)
     (request,) = desk.requests(2, 1).iter_rows(named=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from pendosync.errors import PlanError
+from pendosync.errors import PlanError, first_line
 from pendosync.parted import Part, Parts, merged_problems
 from pendosync.rules import no_problems
 
@@ -25,7 +25,7 @@ class Lines:
     def told(self) -> list[str]:
         """A sentence for each part whose problems can't be read."""
         return [
-            f"The problems of part {number + 1:,} of {len(self._parts):,} can't be read, and are left out: {why}"
+            f"The problems of part {number + 1:,} of {len(self._parts):,} can't be read ({why}), and are left out."
             for number, why in sorted(self.lost.items())
         ]
 
@@ -56,7 +56,7 @@ class Lines:
         try:
             lines = part.problems()
         except PlanError as error:
-            self.lost[number] = str(error).partition(" Expected ")[0]
+            self.lost[number] = error.why or first_line(error)
             return no_problems()
         self.lost.pop(number, None)
         return lines.filter(**wanted)

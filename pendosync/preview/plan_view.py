@@ -24,6 +24,7 @@ from pendosync.shapes import CREATED, Span, batch_at, steps_of
 
 _MOST_ROWS: Final = 200
 _MOST_COLUMNS: Final = 40
+_MOST_TOLD: Final = 4
 _MOST_BODY: Final = 20_000
 _ABOUT_WORDS: Final = {
     "visitor_id": "the visitor",
@@ -150,8 +151,14 @@ class PlanPreview(Answering):
                 "columns": {name: dict(asked) for name, asked in wanted.columns.items()},
             },
             "cost": self._cost(grid.to_send),
-            "lost": [*grid.rows.told, *grid.lines.told],
+            "lost": self._lost(),
         }
+
+    def _lost(self) -> list[str]:
+        """Return what can't be read, in sentences; of very much, the first."""
+        told = [*self._grid.rows.told, *self._grid.lines.told]
+        more = [f"And {len(told) - _MOST_TOLD:,} more."] if len(told) > _MOST_TOLD else []
+        return told[:_MOST_TOLD] + more
 
     def _cost(self, to_send: Sequence[Span]) -> str:
         plan, n_ids = self.plan, sum(n for _, n in to_send)

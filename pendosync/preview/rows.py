@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from pendosync.errors import PlanError, counted
+from pendosync.errors import PlanError, counted, first_line
 from pendosync.parted import Parts
 from pendosync.shapes import Span
 
@@ -54,8 +54,9 @@ class Rows:
     def told(self) -> list[str]:
         """A sentence for each part that can't be read."""
         return [
-            f"Part {number + 1:,} of {len(self._parts):,} can't be read, and none of its {counted(self.spans[number][1], 'id')} "
-            f"is selected: {why}"
+            f"Part {number + 1:,} of {len(self._parts):,} can't be read ({why}): none of its "
+            f"{counted(self.spans[number][1], 'id')} is selected. A push of the whole plan sends the other parts; to choose some of its "
+            f"ids, plan again."
             for number, why in sorted(self.lost.items())
         ]
 
@@ -190,7 +191,7 @@ class Rows:
             is_held = held or self._parts.is_whole
             part = self._parts.read(number) if is_held else self._parts[number].read(columns)
         except PlanError as error:
-            self.lost[number] = str(error).partition(" Expected ")[0]
+            self.lost[number] = error.why or first_line(error)
             return None
         self.lost.pop(number, None)
         return part

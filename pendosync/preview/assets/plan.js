@@ -125,7 +125,10 @@ export function renderPlan({ model, el }) {
     if (held) [...head.querySelectorAll("[data-focus]")].find((node) => node.dataset.focus === held)?.focus({ preventScroll: true });
   }
   function drawBars() {
-    if (lost.children.length !== state.lost.length) lost.replaceChildren(...state.lost.map((text) => sentence(text, "✕ ", "ps-bad")));
+    if (lost.dataset.told !== state.lost.join()) { // said once: a status is read aloud
+      lost.dataset.told = state.lost.join();
+      lost.replaceChildren(...state.lost.map((text) => sentence(text, "✕ ", "ps-bad")));
+    }
     const isFiltered = state.filter.rule || filterWords(state.filter).some(({ isChip }) => !isChip); // a pressed chip says it already
     empty.hidden = state.n_shown > 0 || !!listed;
     empty.textContent = plan.n === 0 ? plan.is_held ? "Nothing would change: Pendo holds these values already." : "Nothing is left to send." : "No row fits the filters.";
@@ -178,7 +181,7 @@ export function renderPlan({ model, el }) {
     return ask("row", { at }, (answer) => {
       panel.replaceChildren(...rowPanel(answer, plan.is_held, closePanel));
       draw();
-    });
+    }, () => showPanel(null));
   }
   const closePanel = () => { showPanel(null); box.focus(); };
 

@@ -20,7 +20,7 @@ export function drawRow([at, isOn, action, id, cells], place, top, look) {
   const cell = (column, number) => marked(drawCell(column, cells[names.indexOf(column.name)] ?? ["", null], {
     id: cellId(uid, place, number), "aria-colindex": number + 1, style: `width:${columns.widthOf(column)}px` }), number);
   const tick = h("div", { class: "pp-cell pp-tick", role: "gridcell", id: cellId(uid, place, 0), "aria-colindex": 1, style: `width:${TICK_WIDTH}px` },
-    h("input", { type: "checkbox", checked: isOn, disabled: id === null, tabIndex: -1, "aria-label": id === null ? "Can't be read, nor selected" : `Select ${visible(id)}` }));
+    id === null ? null : h("input", { type: "checkbox", checked: isOn, tabIndex: -1, "aria-label": `Select ${visible(id)}` }));
   const named = h("div", { class: "pp-cell pp-id ps-mono", role: "rowheader", id: cellId(uid, place, 1), "aria-colindex": 2, title: id === null ? "" : visible(id), style: `width:${columns.idWidth()}px` },
     id === null ? h("i", { class: "pp-mark" }, "can't be read") : value(id), DEEDS[action] ? h("span", { class: "pp-mark" }, ` ${DEEDS[action]}`) : null);
   const fixed = h("div", { class: "pp-fixed", role: "presentation" }, marked(tick, 0), marked(named, 1), pinned.map((column, index) => cell(column, index + 2)));
