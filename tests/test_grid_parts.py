@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[ps.Plan, ps.Plan]:
 
 @pytest.fixture(autouse=True)
 def never_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have it fail that all changes, or all problems, of a plan in parts are read at once."""
+    """Have it fail that all changes of a plan in parts are read at once."""
     whole = Parts.whole
 
     def refuse(parts: Parts) -> pl.DataFrame:
@@ -237,6 +238,47 @@ def test_of_many_rows_a_column_is_judged_by_some_parts(pair, monkeypatch: pytest
     assert picture == same
     assert choices_of(Rows(parted.parts), ps.after("team"))["n_sampled"] == 42
     assert not Rows(whole.parts).is_sampled
+
+
+WHOM = {"visitor_id": "user", "account_id": "org"}
+MESSAGES = [
+    ps.Mapping("event", traits=["seats"], event="what", at="at", integrations="off", **WHOM),
+    ps.Mapping("membership", integrations="off", **WHOM),
+    ps.Mapping("visitor", "user", ["seats"], route="webhook", integrations="off"),
+]
+
+
+@pytest.mark.parametrize("mapping", MESSAGES, ids=lambda mapping: mapping.kind)
+def test_messages_and_rows_to_be_skipped_are_as_in_memory(mapping: ps.Mapping, tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {
+            "user": [f"u-{k}" for k in range(8)],
+            "org": ["acme", "zeta"] * 4,
+            "what": ["Signed Up", "Left", "Paid", "Left"] * 2,
+            "at": [datetime(2026, 11, 1 + k, tzinfo=UTC) for k in range(8)],
+            "seats": range(8),
+            "off": ['{"Pendo": false}' if k == 3 else None for k in range(8)],
+        }
+    ).with_columns(off=pl.col("off").str.json_decode(pl.Struct({"Pendo": pl.Boolean})))
+    values = ps.map_traits(table, mapping)
+    before = None if mapping.is_message else values.with_columns(pl.col("seats") + 1)
+    changes = ps.diff_values(values, before=before, mapping=mapping)
+    whole = ps.plan_changes(changes, mapping=mapping, target=TARGET)
+    assert whole.n_sent == 7
+    dealt = whole.changes.sort(pl.col("row") % 2, pl.col("action") == "skip", maintain_order=True)
+    parted = in_parts(whole.having(dealt), tmp_path / "plan", (4, 4))
+    assert parted.parts.sent == [(0, 4), (4, 3)]
+    grids = [Grid(whole.having(dealt)), Grid(parted)]
+    names = list(grids[0].columns)
+    for sorted_by in ("", "id", *names):
+        pages = []
+        for grid in grids:
+            grid.sort(sorted_by, down=True)
+            pages.append(grid.page(0, 8, names))
+        assert pages[0] == pages[1]
+    parts = [ask(PlanPreview(parted), "row", at=at)["answer"] for at in (0, 7)]
+    assert [part["batch"] is None for part in parts] == [False, True]
+    assert [n for _, n in grids[1].to_send] == [4, 3]
 
 
 # A PART THAT CAN'T BE READ
