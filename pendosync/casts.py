@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -15,7 +16,12 @@ _ISO: Final = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:[0-5]\d(\.\d+)?)?([+-]\d{2}:?\d
 _LONG_WHOLE: Final = r"^\s*[+-]?\d{16,}\s*$"
 _DAYS: Final = (-719_162, 2_932_896)
 _SECONDS: Final = (-62_135_596_800, 253_402_300_799)
-_NUMBERS: Final[tuple[FieldType, ...]] = ("integer", "float")
+NUMBERS: Final[tuple[FieldType, ...]] = ("integer", "float")
+"""What a number that Segment's spec reserves may be."""
+
+Lost = dict[FieldType, int]
+"""Type → how many cells of a column it would lose."""
+
 _PER_SECOND: Final = {"ms": 1_000, "us": 1_000_000}
 
 
@@ -38,7 +44,7 @@ def natural_type(source: pl.Series) -> FieldType | None:
     """Return the field type that the column's own suggests, or None where Pendo has none."""
     dtype = source.dtype
     if isinstance(dtype, pl.Decimal):
-        return "float" if _is_exact(source) else "text"
+        return settle(lost_as(source, ("float",)))
     if dtype.is_integer():
         return "integer"
     if dtype.is_float():
@@ -52,9 +58,31 @@ def natural_type(source: pl.Series) -> FieldType | None:
 
 def number_type(source: pl.Series) -> FieldType:
     """Return `integer`, or `float` where more of the column's cells are numbers than whole ones."""
-    lost = {kind: cast_column(source, kind, None).is_null().sum().alias(kind) for kind in _NUMBERS}
-    n_lost = source.to_frame().select(lost.values()).row(0, named=True)
-    return "float" if n_lost["float"] < n_lost["integer"] else "integer"
+    return settle(lost_as(source, NUMBERS))
+
+
+def lost_as(source: pl.Series, candidates: Sequence[FieldType]) -> Lost:
+    """Return how many cells of the column each of *candidates* would lose."""
+    lost = {
+        kind: (cast_column(source, kind, None).is_null() & pl.col(source.name).is_not_null())
+        .sum()
+        .alias(kind)
+        for kind in candidates
+    }
+    told = source.to_frame().select(lost.values()).row(0)
+    return dict(zip(lost, told, strict=True))
+
+
+def settle(lost: Lost) -> FieldType:
+    """Return the type that loses least of those in *lost*, the first of several; text where the only one loses any.
+
+    Example:
+        >>> settle({"float": 0}), settle({"float": 1}), settle({"integer": 2, "float": 1})
+        ('float', 'text', 'float')
+    """
+    if len(lost) == 1:
+        return "text" if any(lost.values()) else next(iter(lost))
+    return min(lost, key=lambda kind: lost[kind])
 
 
 def is_text(dtype: pl.DataType) -> bool:
@@ -93,11 +121,6 @@ def _json_text(value: pl.Expr, name: str) -> pl.Expr:
 
 def _quoted(column: pl.Expr) -> pl.Expr:
     return pl.concat_str(pl.lit('"'), column.cast(pl.String), pl.lit('"'))
-
-
-def _is_exact(source: pl.Series) -> bool:
-    there_and_back = pl.col(source.name).cast(pl.Float64).cast(source.dtype, strict=False)
-    return bool(source.to_frame().select(there_and_back.eq_missing(pl.col(source.name)).all()).item())
 
 
 def _survivors(column: pl.Expr, cast: pl.Expr, dtype: pl.DataType) -> pl.Expr:

@@ -312,9 +312,7 @@ def _check_texts(values: pl.DataFrame, name: str, mapping: Mapping) -> Iterable[
         return
     n_secret = int(values.select(pl.col(name).str.contains(_SECRET_VALUE).sum()).item() or 0)
     if n_secret:
-        told = (
-            f"{counted(n_secret, 'value')} of {name!r} look like keys or tokens; Pendo's users will see them"
-        )
+        told = f"values of {name!r} look like keys or tokens; Pendo's users will see them"
         yield from column_problem(name, told, rule="looks_secret", mapping=mapping, n_rows=n_secret)
 
 

@@ -42,10 +42,7 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
     """
     beside = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.part")
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise PlanError(
-                f"{str(folder)!r} holds something already. Expected a new folder. Hint: choose another name."
-            )
+        ensure_new(folder)
         beside.mkdir(parents=True, mode=0o700)
         yield beside
         for file in [*beside.iterdir(), beside]:
@@ -69,6 +66,35 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
         ) from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def ensure_new(folder: Path) -> None:
+    """Raise a PlanError where *folder* holds something."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PlanError(
+            f"{str(folder)!r} holds something already. Expected a new folder. Hint: choose another name."
+        )
+
+
+def make_hidden(folder: Path) -> None:
+    """Make *folder*, for its owner only, where it is not there: what lies in it stays out of version control."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (
+        contextlib.suppress(FileExistsError),
+        open(folder / ".gitignore", "x", encoding="utf-8") as file,
+    ):
+        file.write("*\n")
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> str:
+    """Write a file that has its name only once it is whole, and return its SHA-256."""
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return hashlib.sha256(content).hexdigest()
 
 
 def write_folder(
@@ -96,13 +122,7 @@ def write_file(path: Path, frame: pl.DataFrame) -> str:
     content = io.BytesIO()
     # a plan is written before anything is sent: measured, zstd takes twice as long for half the size
     frame.drop(hollow_in(frame.schema)).write_parquet(content, compression="lz4", statistics=False)
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        beside.write_bytes(content.getbuffer())
-        beside.rename(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return hashlib.sha256(content.getbuffer()).hexdigest()
+    return write_whole(path, content.getbuffer())
 
 
 def link_file(path: Path, to: Path) -> None:
@@ -147,7 +167,7 @@ def read_frames(folder: Path, files: AbstractMapping[str, str]) -> tuple[pl.Data
     with _reading(folder):
         digests = {Path(name).name: digest for name, digest in files.items()}
         for name, digest in digests.items():
-            if _digest_of(folder / name) != digest:
+            if digest_of_file(folder / name) != digest:
                 raise altered(folder, f"the digest of {name} differs")
         parts = [pl.read_parquet(folder / name, glob=False) for name in digests if name != _PROBLEMS]
         return pl.concat(parts, rechunk=True), pl.read_parquet(folder / _PROBLEMS, glob=False)
@@ -185,7 +205,8 @@ def _reading(folder: Path) -> Iterator[None]:
         raise altered(folder, type(error).__name__) from None
 
 
-def _digest_of(path: Path) -> str:
+def digest_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -60,6 +60,9 @@ _ISO_MS: Final = "%Y-%m-%dT%H:%M:%S%.3f+00:00"
 RESERVED: Final = ("row", "id", "raw")
 """The columns of VALUES that are not fields; nor is `about`, where it is a struct."""
 
+ROW: Final = "\0row"
+"""The column that says, of rows taken out of a larger table, which row of it each is."""
+
 ABOUT: Final[AbstractMapping[str, pl.DataType]] = MappingProxyType(
     {
         "visitor_id": pl.String(),
@@ -221,6 +224,12 @@ def ensure_frame(frame: object, brick: pl.Schema, name: str, *, also: Iterable[s
     if wrong:
         raise FrameError.wrong_type(name, wrong)
     return frame
+
+
+def row_of(read: pl.DataFrame) -> pl.Expr:
+    """Return which row of the table each row of *read* is: what its column `ROW` says, else the position."""
+    rows = pl.col(ROW) if ROW in read.columns else pl.int_range(pl.len())
+    return rows.cast(VALUES["row"]).alias("row")
 
 
 def about_of(name: str) -> pl.Expr:

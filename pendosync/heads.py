@@ -18,6 +18,7 @@ from pendosync.frames import (
     json_cell,
     json_member,
     json_object,
+    row_of,
     type_of,
 )
 from pendosync.mapping import Mapping
@@ -47,7 +48,7 @@ def ids_of(read: pl.DataFrame, mapping: Mapping) -> pl.Expr:
     if mapping.kind == "membership":
         visitor = _or_anonymous(_as_id(read, mapping.visitor_id, "visitor_id"), read, mapping)
         return pl.concat_str(visitor, pl.lit(_BETWEEN), _as_id(read, mapping.account_id, "account_id"))
-    return pl.int_range(pl.len()).cast(pl.String)
+    return row_of(read).cast(pl.String)
 
 
 def about_of(read: pl.DataFrame, mapping: Mapping) -> pl.Expr | None:

@@ -18,8 +18,9 @@ from typing import Any, Final, Literal, overload
 
 import polars as pl
 
-from pendosync.env import find_env_file
+from pendosync.env import own_folder
 from pendosync.errors import JournalError, PlanError, counted, listed
+from pendosync.folders import make_hidden
 from pendosync.frames import OUTCOMES, RunStateName, Status, is_unicode
 from pendosync.plans import Plan
 from pendosync.results import IN_FLIGHT, NOT_SENT, SENT_AGAIN, SKIPPED, Creation
@@ -104,12 +105,7 @@ class Journal:
         ask(self.folder_of(run_id), wish)
 
     def _new_folder(self) -> str:
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (
-            contextlib.suppress(FileExistsError),
-            open(self.path / ".gitignore", "x", encoding="utf-8") as file,
-        ):
-            file.write("*\n")
+        make_hidden(self.path)
         while True:
             run_id = f"{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(3)}"
             with contextlib.suppress(FileExistsError):
@@ -154,10 +150,7 @@ def open_journal(path: str | Path | None = None, /) -> Journal:
     Raises:
         JournalError: *path* is no folder.
     """
-    env = find_env_file()
-    folder = (
-        Path(path) if path is not None else (env.parent if env else Path.cwd()) / ".pendosync" / "journal"
-    )
+    folder = Path(path) if path is not None else own_folder() / "journal"
     if "\0" in str(folder) or not is_unicode(str(folder)):
         raise JournalError(
             f"The journal {str(folder)!r} can't be a folder: no file system takes that name. Expected a plain path. "
@@ -378,6 +371,26 @@ def each_outcome(
             exceptions, on="at", how="left", maintain_order="left"
         )
         yield joined.rechunk().select(pl.lit(run_id).alias("run_id"), *_outcome_exprs(), "http_status")
+
+
+def each_told(
+    journal: Journal, run_id: str, plan: Plan, /, *, parts: Iterable[int] | None = None
+) -> Iterator[tuple[int, pl.DataFrame, pl.DataFrame]]:
+    """Yield the place of each part of the plan that can be read, its CHANGES, and what became of each.
+
+    Args:
+        journal, run_id, plan, parts: as in `each_outcome`.
+
+    Yields:
+        The place, CHANGES, and what `each_outcome` yields.
+    """
+    places = list(range(len(plan.parts)) if parts is None else parts)
+    for at, outcomes in zip(places, each_outcome(journal, run_id, plan, parts=places), strict=True):
+        try:
+            changes = plan.parts.read(at)
+        except PlanError:
+            continue
+        yield at, changes, outcomes
 
 
 def _rows_of(plan: Plan, part: int) -> pl.DataFrame:

@@ -174,12 +174,53 @@ def fetch_typed(
     by_pages = asked is None or len(asked) > single_reads or any(len(one) > _MOST_IN_PATH for one in asked)
     pages = None if asked is None or by_pages else _read_each(client, kind, asked)
     if pages is None:
-        pages = _read_pages(client, kind, page_size, None if asked is None else set(asked))
+        pages = _read_pages(client, kind, page_size, None if asked is None else set(asked), is_kept=True)
     frames = [values_frame(ids_, records, group, types) for ids_, records in pages]
     empty = values_frame([], [], group, types)
     return pl.concat([empty, *frames], rechunk=True).with_columns(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
     )
+
+
+def iter_values(
+    client: Client, mapping: Mapping, /, *, like: pl.DataFrame, page_size: int = PAGE_SIZE
+) -> Iterator[pl.DataFrame]:
+    """Yield what Pendo holds of all whom it knows, a page at a time: `fetch_values` that keeps nothing in memory.
+
+    Whether an id stands in two pages is seen only of pages side by side.
+
+    Args:
+        client: where Pendo is read.
+        mapping: names kind and group.
+        like: VALUES, whose fields and types are taken.
+        page_size: rows in a page.
+
+    Returns:
+        VALUES frames, at least one; `row` counts through them all.
+
+    Raises:
+        FrameError, RemoteError: as `fetch_values`.
+    """
+    return iter_typed(
+        client, kind=mapping.kind, group=mapping.group, types=_types_in(like), page_size=page_size
+    )
+
+
+def iter_typed(
+    client: Client,
+    /,
+    *,
+    kind: Kind,
+    group: str,
+    types: AbstractMapping[str, FieldType],
+    page_size: int = PAGE_SIZE,
+) -> Iterator[pl.DataFrame]:
+    """Yield what `iter_values` does of some fields of one group."""
+    first_row = 0
+    for ids, records in _read_pages(client, kind, page_size, None):
+        rows = pl.int_range(first_row, first_row + len(ids), dtype=pl.UInt32).alias("row")
+        yield values_frame(ids, records, group, types).with_columns(rows)
+        first_row += len(ids)
 
 
 def fetch_held(
@@ -199,6 +240,22 @@ def fetch_held(
         PlanError: the plan was made for another target.
         RemoteError: Pendo can't be read.
     """
+    ensure_readable(client, plan)
+    return fetch_typed(
+        client,
+        kind=plan.shape.kind,
+        group=plan.shape.group,
+        types=change_types(plan.parts.nothing),
+        ids=plan.changes["id"] if ids is None else ids,
+    )
+
+
+def ensure_readable(client: Client, plan: Plan, /) -> None:
+    """Return nothing where what Pendo holds can be compared with *plan*.
+
+    Raises:
+        PlanError: nothing of its kind is held, or it was made for another target.
+    """
     if plan.shape.audience is not None:
         raise PlanError(
             f"Who is a member of {plan.shape.audience} can't be read from Pendo in a call. Expected a plan of visitors' or "
@@ -214,13 +271,6 @@ def fetch_held(
             f"The plan was made for {plan.target}, the client reads {client.target}. Expected the same place. "
             f"Hint: open_client with the plan's region."
         )
-    return fetch_typed(
-        client,
-        kind=plan.shape.kind,
-        group=plan.shape.group,
-        types=change_types(plan.parts.nothing),
-        ids=plan.changes["id"] if ids is None else ids,
-    )
 
 
 def check_access(client: Client, /) -> str:
@@ -387,13 +437,23 @@ def _object_in(answer: Answer) -> dict[str, Any]:
     return told
 
 
-def _read_pages(client: Client, kind: Kind, page_size: int, asked: set[str] | None) -> Iterator[_Page]:
-    last, seen = None, set[str]()
+def _read_pages(
+    client: Client, kind: Kind, page_size: int, asked: set[str] | None, *, is_kept: bool = False
+) -> Iterator[_Page]:
+    """Yield pages, with those who were *asked* for, until one is not full.
+
+    Args:
+        client, kind, page_size: as in `fetch_values`.
+        asked: who is wanted, or all.
+        is_kept: all that is read stays in memory, so the ids may as well: one that comes again is told in any page.
+    """
+    last, seen, firsts = None, set[str](), set[str]()
     while True:
         body = _encode_pipeline(kind, last, page_size)
         answer = client.call(client.request, "POST", "/api/v1/aggregation", body=body)
         ids, rows = _rows_in(answer, f"{kind}Id")
-        if not seen.isdisjoint(ids) or len(set(ids)) < len(ids):
+        mine = set(ids)
+        if len(mine) < len(ids) or not seen.isdisjoint(mine) or not firsts.isdisjoint(ids[:1]):
             raise answer.unreadable(
                 "ids that came before", expected="each id once, sorted, after the last one"
             )
@@ -405,7 +465,11 @@ def _read_pages(client: Client, kind: Kind, page_size: int, asked: set[str] | No
         if len(rows) < page_size:
             return
         last = ids[-1]
-        seen.update(ids)
+        firsts.add(ids[0])
+        if is_kept:
+            seen |= mine
+        else:
+            seen = mine
 
 
 def _encode_pipeline(kind: Kind, last: str | None, page_size: int) -> bytes:

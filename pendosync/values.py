@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Mapping as AbstractMapping
 from itertools import chain
+from types import MappingProxyType
 from typing import Any, Final
 
 import polars as pl
 
-from pendosync.casts import cast_column, date_from_text, number_type, raw_text
+from pendosync.casts import (
+    NUMBERS,
+    Lost,
+    cast_column,
+    date_from_text,
+    lost_as,
+    number_type,
+    raw_text,
+    settle,
+)
 from pendosync.errors import ColumnNotFoundError, FrameError, MappingError, counted, first_line
-from pendosync.frames import DTYPES, VALUES, FieldType, as_words, field_names, raw_of
+from pendosync.frames import DTYPES, VALUES, FieldType, as_words, field_names, raw_of, row_of
 from pendosync.heads import about_of, ids_of
 from pendosync.mapping import Mapping
 from pendosync.spec import spec_type
@@ -19,6 +30,11 @@ from pendosync.traits import Trait
 
 ID: Final = "\0id"
 """The id among the sources of values: no column of a table is called so."""
+
+Types = AbstractMapping[str, FieldType]
+"""Field → the type that was settled for it, by all of a table's values."""
+
+NO_TYPES: Final[Types] = MappingProxyType({})
 
 
 def map_traits(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, /) -> pl.DataFrame:
@@ -62,10 +78,7 @@ def map_traits(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, /) -> pl.Da
         │ 1   ┆ bo  ┆ free ┆ null  │
         └─────┴─────┴──────┴───────┘
     """
-    read = _read(table, mapping)
-    mapped = map_fields(read, mapping)
-    about = about_of(read, mapping)
-    return mapped if about is None else mapped.insert_column(3, read.select(about).to_series())
+    return map_rows(_read(table, mapping), mapping)
 
 
 def map_events(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, /) -> pl.DataFrame:
@@ -98,19 +111,31 @@ def map_events(table: pl.DataFrame | pl.LazyFrame, mapping: Mapping, /) -> pl.Da
     return map_traits(table, mapping)
 
 
-def map_fields(read: pl.DataFrame, mapping: Mapping, /) -> pl.DataFrame:
-    """Return what `map_traits` does of ids and fields alone, of columns that were read, in one chunk."""
+def map_rows(read: pl.DataFrame, mapping: Mapping, /, *, types: Types = NO_TYPES) -> pl.DataFrame:
+    """Return what `map_traits` does, of columns that were read, in one chunk.
+
+    Args:
+        read: n rows; of a larger table where they have the column `ROW`.
+        mapping: which traits become which fields.
+        types: from `settled_types`, where *read* is not all of the table.
+    """
+    mapped = map_fields(read, mapping, types=types)
+    about = about_of(read, mapping)
+    return mapped if about is None else mapped.insert_column(3, read.select(about).to_series())
+
+
+def map_fields(read: pl.DataFrame, mapping: Mapping, /, *, types: Types = NO_TYPES) -> pl.DataFrame:
+    """Return what `map_rows` does of ids and fields alone."""
     sources = _flatten(_sources(read, mapping), mapping)
     casts = {}
     for name in _traits_in(sources):
-        casts[name] = cast_column(sources[name], _type_of(sources[name], mapping), mapping.time_zone)
-    mapped = sources.select(
-        pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
-        pl.col(ID).alias("id"),
-        *(expr.alias(name) for name, expr in casts.items()),
-    )
+        wanted = types.get(name) or _type_of(sources[name], mapping)
+        casts[name] = cast_column(sources[name], wanted, mapping.time_zone)
+    mapped = sources.select(pl.col(ID).alias("id"), *(expr.alias(name) for name, expr in casts.items()))
     raw = _raw_cells(sources, mapped)
-    return mapped.select("row", "id", raw.alias("raw"), *casts)
+    return mapped.with_columns(read.select(row_of(read)).to_series(), raw.alias("raw")).select(
+        "row", "id", "raw", *casts
+    )
 
 
 def _type_of(source: pl.Series, mapping: Mapping) -> FieldType | None:
@@ -120,6 +145,36 @@ def _type_of(source: pl.Series, mapping: Mapping) -> FieldType | None:
         return trait.type
     told = spec_type(source.name, mapping)
     return number_type(source) if told == "integer" else told
+
+
+def count_lost(read: pl.DataFrame, mapping: Mapping, /) -> dict[str, Lost]:
+    """Return, of each field whose type hangs on all of a column's values, how many of these no type would have.
+
+    What several slices of a table lose adds up, and `settled_types` tells the types from the sums.
+    """
+    hanging = _hanging(read.clear(), mapping)
+    if not hanging:
+        return {}
+    sources = _flatten(_sources(read, mapping), mapping)
+    return {name: lost_as(sources[name], candidates) for name, candidates in hanging.items()}
+
+
+def settled_types(lost: AbstractMapping[str, Lost], /) -> dict[str, FieldType]:
+    """Return the types of those fields of which `count_lost` told."""
+    return {name: settle(counts) for name, counts in lost.items()}
+
+
+def _hanging(nothing: pl.DataFrame, mapping: Mapping) -> dict[str, tuple[FieldType, ...]]:
+    """Return the fields whose type hangs on all values, and which may be it."""
+    found: dict[str, tuple[FieldType, ...]] = {}
+    for source in _flatten(_sources(nothing, mapping), mapping).drop(ID):
+        trait = mapping.trait_of(source.name)
+        told = spec_type(source.name, mapping)
+        if not (trait and trait.type) and told == "integer":
+            found[source.name] = NUMBERS
+        elif not (trait and trait.type) and told is None and isinstance(source.dtype, pl.Decimal):
+            found[source.name] = ("float",)
+    return found
 
 
 def check_mapping(
@@ -280,8 +335,7 @@ def map_ids(table: pl.DataFrame, mapping: Mapping, /) -> pl.DataFrame:
     missing = [name for name in needed if name not in table.columns]
     if missing:
         raise ColumnNotFoundError.of(missing, table.columns, what="The table")
-    row = pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
-    mapped = table.select(row, ids_of(table, mapping).alias("id"))
+    mapped = table.select(row_of(table), ids_of(table, mapping).alias("id"))
     about = about_of(table, mapping)
     raw = mapped.with_columns(_no_raw(mapped.height))
     return raw if about is None else raw.with_columns(table.select(about).to_series())

@@ -27,8 +27,8 @@ from pendosync.gates import Gates
 from pendosync.mapping import Mapping
 from pendosync.planning import plan_members
 from pendosync.plans import Plan
+from pendosync.recipe import kept_columns, with_kept
 from pendosync.shapes import MOST_MEMBERS, Audience
-from pendosync.shortcuts import kept_columns, with_kept
 from pendosync.tables import collect_table
 from pendosync.values import columns_of, map_traits
 

@@ -1,0 +1,348 @@
+"""Plans of tables that are larger than memory: cut into parts on the disk, each planned by itself.
+
+A row goes to the part that `bucket_of` its id says, so that duplicates, similar ids and what Pendo holds of an id meet in
+one. A row without an id meets none: it goes by its number. Each part is planned by the very recipe of a plan in memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+from polars.selectors import by_name
+
+from pendosync.buckets import bucket_of, read_part, write_run
+from pendosync.client import Client
+from pendosync.engines import Engine, Here
+from pendosync.errors import MappingError, TableError
+from pendosync.folders import ensure_new, link_file, new_folder
+from pendosync.frames import PROBLEMS, ROW, VALUES, as_words, field_names
+from pendosync.heads import ids_of
+from pendosync.mapping import Mapping
+from pendosync.parted import merged_problems
+from pendosync.plans import Plan
+from pendosync.recipe import Recipe, ensure_no_objects
+from pendosync.remote import iter_values
+from pendosync.saved import load_plan, seal_plan, write_part
+from pendosync.tables import count_rows, iter_table
+from pendosync.values import count_lost, settled_types
+from pendosync.work import Scattered, Work, files_of, write_done
+
+PART_ROWS: Final = 250_000
+"""Rows of a table for each part of its plan."""
+
+_RUN_ROWS: Final = 250_000
+"""Rows that are held while a table is cut. Measured: four times as many take as long, and twice the memory."""
+
+_SLICE_RUNS: Final = 8
+"""Runs that a worker writes at a time."""
+
+Frame = pl.DataFrame | pl.LazyFrame
+
+
+def plan_in_parts(
+    table: Frame, recipe: Recipe, /, *, client: Client, before: Frame | None, folder: Path, engine: Engine
+) -> Plan:
+    """Return the plan of *table* by *recipe*, made in *folder* a part at a time: `plan_table` of a large table.
+
+    The parts are planned beside it, in `FOLDER.work`. Killed, the same call goes on there: with the rows of the table as
+    they were read then, where all of them were, and without the parts that are done.
+
+    Args:
+        table: n rows.
+        recipe: all else that the plan hangs on.
+        client: where Pendo is read, by this process alone.
+        before: VALUES in place of what Pendo holds, or None.
+        folder: where the plan is to lie; it must not exist or be empty.
+        engine: who plans the parts.
+
+    Raises:
+        MappingError: a trait or a parent account can't be computed from a part of the table.
+        PlanError: *folder* holds something or can't be written, or what was set aside was altered.
+        TableError, RemoteError, FrameError, EngineError: what is to be read can't be, or whoever plans is gone.
+
+    Cost: memory for a part or two; room on the disk for the table and for what Pendo holds, about half as large as in
+    memory.
+    """
+    ensure_new(folder)
+    head, _ = rehearse(table, recipe, before)
+    n_rows = count_rows(table)
+    n_parts = max(1, -(-n_rows // PART_ROWS))
+    work = Work.open(
+        folder.with_name(f"{folder.name}.work"), _fingerprint(table, recipe, before, n_rows, n_parts)
+    )
+    engine.ensure_reach(work.folder)
+    recipe = dataclasses.replace(recipe, planned_at=recipe.planned_at or work.began)
+    cut = work.scattered("table") or _scatter_table(table, recipe, work, n_rows, n_parts, engine)
+    recipe = dataclasses.replace(recipe, types=settled_types(cut.lost))
+    head, like = rehearse(table, recipe, before)
+    held = None if recipe.mapping.is_message else work.scattered("held")
+    if held is None and not recipe.mapping.is_message:
+        pages = (
+            iter_values(client, recipe.mapping, like=like)
+            if before is None
+            else iter_table(before, columns=_columns_of(before, like), n_rows=_RUN_ROWS)
+        )
+        held = _scatter_held(pages, work, n_parts)
+    if not recipe.mapping.is_message:
+        like = like if before is None else before.lazy().select(_columns_of(before, like)).clear().collect()
+    job = Job(recipe, work.folder, head.parts.nothing, None if held is None else like)
+    _plan_parts(job, cut, held, work, engine)
+    return _seal(head, work, folder, n_parts)
+
+
+# --- before any row is read ------------------------------------------------------------------------------------
+
+
+def rehearse(table: Frame, recipe: Recipe, before: Frame | None) -> tuple[Plan, pl.DataFrame]:
+    """Return the plan of no row, which has the columns of each part, and its VALUES: what can't be planned is told here."""
+    schema = table.lazy().select(by_name(*recipe.columns)).collect_schema()
+    ensure_no_objects(schema, recipe.columns)
+    _ensure_row_wise(schema, recipe.mapping)
+    read = pl.DataFrame(schema={ROW: VALUES["row"], **schema})
+    clean, problems = recipe.clean(read)
+    held: Any = None if recipe.mapping.is_message else clean
+    if before is not None:  # of no other type either, as the plan will tell
+        held = before.clear().lazy().collect() if isinstance(before, pl.DataFrame | pl.LazyFrame) else before
+    plan = recipe.plan(read, clean, problems, held)
+    return plan.having(plan.changes, PROBLEMS.to_frame()), clean
+
+
+def _ensure_row_wise(schema: pl.Schema, mapping: Mapping) -> None:
+    for trait in mapping.each_trait:
+        if trait.column is None and not is_row_wise(trait.to_expr(), schema):
+            raise MappingError(
+                f"The trait of field {trait.field!r} can't be computed a part of the table at a time: {trait.source}. "
+                f"Expected an expression whose value hangs on its own row alone. Hint: compute it in the table first: "
+                f"table.with_columns(…), then Trait({trait.field!r}).",
+                trait=trait.source,
+                field=trait.field,
+            )
+    parent = schema.get(mapping.parent_account)
+    if isinstance(parent, pl.Struct) and "Decimal" in str(parent):
+        raise MappingError(
+            f"The parents in {mapping.parent_account!r} hold Decimals, which are numbers or texts by all of a column. Expected "
+            f"other types in a table that is planned in parts. Hint: cast them to pl.Float64 or pl.String first.",
+            trait=mapping.parent_account,
+        )
+
+
+def is_row_wise(expr: pl.Expr, schema: pl.Schema) -> bool:
+    """Return whether each value of *expr* hangs on its own row alone.
+
+    polars knows: then only does it take a slice of the rows before the expression is computed, not after.
+
+    Example:
+        >>> schema = pl.Schema({"seats": pl.Int64()})
+        >>> is_row_wise(pl.col("seats") + 1, schema), is_row_wise(pl.col("seats").rank(), schema)
+        (True, False)
+    """
+    computed = pl.LazyFrame(schema=schema).with_columns(expr.alias("\0trait"))
+    return not computed.slice(1, 1).explain().lstrip().startswith("SLICE")
+
+
+def is_cut_cheaply(table: Frame) -> bool:
+    """Return whether a slice of *table* reads no more than its rows from a file, so that workers may each take one."""
+    if isinstance(table, pl.DataFrame):
+        return False
+    plan = table.slice(1, 1).explain()
+    return "SCAN [" in plan and not re.search(r"SLICE\[|DF \[|PYTHON", plan)
+
+
+def _fingerprint(table: Frame, recipe: Recipe, before: Frame | None, n_rows: int, n_parts: int) -> str:
+    """Return what tells two calls apart: which table by its form and the files it is read from, and all of the recipe."""
+    options = {name: value for name, value in vars(recipe).items() if name not in ("mapping", "fields")}
+    exprs = [trait.expr for trait in recipe.mapping.each_trait if isinstance(trait.expr, pl.Expr)]
+    said = [
+        {**options, "target": dataclasses.asdict(recipe.target)},
+        recipe.mapping.to_dict(),
+        [expr.meta.serialize().hex() for expr in exprs],
+        None if recipe.fields is None else recipe.fields.to_dicts(),
+        [_form(frame) for frame in (table, before) if frame is not None],
+        [n_rows, n_parts, None if before is None else count_rows(before)],
+        pl.__version__,
+    ]
+    return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()
+
+
+def _form(frame: Frame) -> str:
+    plan = re.sub(r"0x[0-9a-f]+", "", frame.lazy().explain())
+    return f"{plan}\n{frame.collect_schema()}"
+
+
+# --- the table, and what is held, cut into parts ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows of a table, to be cut into parts. It can be pickled, where the table is read from files."""
+
+    table: Frame
+    recipe: Recipe
+    folder: Path
+    n_parts: int
+    first_row: int
+    n_rows: int
+
+
+def scatter_slice(item: Slice) -> Scattered:
+    """Write the rows of a slice to the folder, part by part, and return what was written."""
+    mapping, row, done = item.recipe.mapping, item.first_row, Scattered()
+    table = item.table.lazy().slice(item.first_row, item.n_rows)
+    for batch in iter_table(table, columns=item.recipe.columns, n_rows=_RUN_ROWS):
+        numbers = pl.int_range(row, row + batch.height, dtype=pl.UInt32, eager=True).alias(ROW)
+        read = batch.rechunk().insert_column(0, numbers)
+        name = f"{row:012}.run"
+        digest, n_rows = write_run(
+            item.folder / name, read, _parts_of(read, mapping, item.n_parts), item.n_parts
+        )
+        done += Scattered({name: digest}, n_rows, count_lost(read, mapping))
+        row += batch.height
+    return done
+
+
+def _parts_of(read: pl.DataFrame, mapping: Mapping, n_parts: int) -> pl.Series:
+    ids = read.select(ids_of(read, mapping).alias("id"))["id"]
+    is_named = (ids.str.strip_chars() != "").fill_null(False)
+    return bucket_of(ids, n_parts).zip_with(is_named, read[ROW] % n_parts)
+
+
+def _scatter_table(
+    table: Frame, recipe: Recipe, work: Work, n_rows: int, n_parts: int, engine: Engine
+) -> Scattered:
+    folder = work.empty("table")
+    many = engine.n_workers > 1 and is_cut_cheaply(table)
+    size = _RUN_ROWS * _SLICE_RUNS if many else max(1, n_rows)
+    slices = [Slice(table, recipe, folder, n_parts, row, size) for row in range(0, n_rows, size)]
+    done = sum((engine if many else Here()).map(scatter_slice, slices), Scattered(n_rows=[0] * n_parts))
+    if sum(done.n_rows) != n_rows:
+        raise TableError(
+            f"The table has {sum(done.n_rows):,} rows where it had {n_rows:,} a moment ago. Expected one that stays as it is "
+            f"while it is read. Hint: plan a copy of it, or a version that no one writes to."
+        )
+    return work.keep("table", done)
+
+
+def _scatter_held(pages: Iterable[pl.DataFrame], work: Work, n_parts: int) -> Scattered:
+    folder, done = work.empty("held"), Scattered(n_rows=[0] * n_parts)
+    for number, page in enumerate(pages):
+        name = f"{number:08}.run"
+        digest, n_rows = write_run(folder / name, page.rechunk(), bucket_of(page["id"], n_parts), n_parts)
+        done += Scattered({name: digest}, n_rows)
+    return work.keep("held", done)
+
+
+def _columns_of(before: Frame, like: pl.DataFrame) -> list[str]:
+    names = set(before.collect_schema())
+    return [name for name in (*VALUES, *field_names(like)) if name in names]
+
+
+# --- a part, and all of them -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all parts have in common. It can be pickled.
+
+    Args:
+        recipe: by which they are planned.
+        folder: the work folder.
+        nothing: CHANGES without a row, with the columns that each part is to have.
+        held: VALUES without a row, as they were set aside, or None where nothing is held.
+    """
+
+    recipe: Recipe
+    folder: Path
+    nothing: pl.DataFrame
+    held: pl.DataFrame | None
+
+
+@dataclass(frozen=True)
+class PartOf:
+    """One part to be planned, and how many rows were set aside for it."""
+
+    job: Job
+    number: int
+    n_rows: int
+    n_held: int
+
+
+def plan_part(item: PartOf) -> None:
+    """Plan a part in the work folder: its files, and then a note that they are there."""
+    job, recipe = item.job, item.job.recipe
+    read = read_part(job.folder / "table", item.number, item.n_rows)
+    held = job.held
+    if held is not None and item.n_held:
+        held = read_part(job.folder / "held", item.number, item.n_held)
+    if read is None:
+        return
+    clean, problems = recipe.clean(read)
+    plan = recipe.plan(read, clean, problems, held)
+    _ensure_fields(plan, item)
+    of_rows, of_columns = (plan.problems.filter(is_row) for is_row in _ROWS_AND_COLUMNS)
+    entry = write_part(job.folder / "plan", item.number, plan.having(plan.changes, of_rows))
+    told = {"entry": entry, "n_compared": plan.n_compared, "columns": of_columns.to_dicts()}
+    write_done(job.folder, item.number, told)
+
+
+_ROWS_AND_COLUMNS: Final = (pl.col("row").is_not_null(), pl.col("row").is_null())
+
+
+def _ensure_fields(plan: Plan, item: PartOf) -> None:
+    mine, theirs = plan.parts.nothing.schema, item.job.nothing.schema
+    if mine == theirs:
+        return
+    here, there = (
+        {part.name: as_words(part.dtype) for part in schema["after"].fields}  # type: ignore[attr-defined]
+        for schema in (mine, theirs)
+    )
+    name = next(iter(name for name in {**there, **here} if here.get(name) != there.get(name)), "")
+    raise MappingError(
+        f"In part {item.number} the field {name!r} is {here.get(name, 'missing')}, by the table's columns it is "
+        f"{there.get(name, 'missing')}. Expected the same in each part. Hint: Trait(…, field={name!r}, type='text'), or "
+        f"return_dtype= where the expression calls Python.",
+        field=name,
+    )
+
+
+def _plan_parts(job: Job, cut: Scattered, held: Scattered | None, work: Work, engine: Engine) -> None:
+    done = work.done()
+    n_held = held.n_rows if held is not None else [0] * len(cut.n_rows)
+    items = [
+        PartOf(job, number, n_rows, n_held[number])
+        for number, n_rows in enumerate(cut.n_rows)
+        if n_rows and number not in done
+    ]
+    for _ in engine.map(plan_part, items):
+        pass
+
+
+def _seal(head: Plan, work: Work, folder: Path, n_parts: int) -> Plan:
+    """Give the plan its folder: its parts, and one more for what is wrong with whole columns."""
+    done = [told for _, told in sorted(work.done().items())]
+    n_compared = None if head.mapping.is_message else sum(told["n_compared"] for told in done)
+    head = dataclasses.replace(head, n_compared=n_compared)
+    of_columns = merged_problems(pl.DataFrame(told["columns"], schema=PROBLEMS) for told in done)
+    entries = [told["entry"] for told in done if _says_something(told["entry"])]
+    with new_folder(folder, what="The plan") as place:
+        for name in (name for entry in entries for name in files_of(entry)):
+            link_file(work.folder / "plan" / name, place / name)
+        if of_columns.height or not entries:
+            last = max((entry["number"] for entry in entries), default=-1) + 1
+            entries.append(write_part(place, last, head.having(head.changes, of_columns)))
+        seal_plan(place, head, entries, cut=n_parts)
+    shutil.rmtree(work.folder, ignore_errors=True)
+    return load_plan(folder)
+
+
+def _says_something(entry: dict[str, Any]) -> bool:
+    counts = entry["counts"]
+    return bool(counts["n_rows"] or counts["blocked"] or counts["warned"])
