@@ -136,11 +136,16 @@ def _counted(
     by_rule: pl.DataFrame,
     counts: AbstractMapping[bool, AbstractMapping[str, int]],
 ) -> str:
-    """Return how many problems a line of *by_rule* stands for: as counted, or at least those that were seen."""
+    """Return how many rows a line of *by_rule* stands for: as counted, or at least those that were seen.
+
+    Problems of whole columns lie in one part, so that all of them were seen.
+    """
+    if line["is_column"]:
+        return f"{line['n']:,}"
     is_warning = line["severity"] == "warn"
     rule, of_rule = line["rule"], counts[is_warning]
     lines = by_rule.filter(rule=rule).filter((pl.col("severity") == "warn") == is_warning)
-    if line["is_column"] or lines.height > 1 or rule not in of_rule:
+    if lines.height > 1 or rule not in of_rule:
         return f"{line['n']:,}+"
     return f"{of_rule[rule]:,}"
 
