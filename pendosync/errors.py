@@ -205,7 +205,12 @@ class ProblemsError(PendosyncError, ValueError):
 
 
 class PlanError(PendosyncError, ValueError):
-    """A plan is empty, was altered, was made for another target, or is held back by a gate."""
+    """A plan is empty, was altered, was made for another target, or is held back by a gate.
+
+    `.why` says of a saved plan's file, in a few words, what is wrong with it.
+    """
+
+    why: str = ""
 
 
 class ClientError(PendosyncError, RuntimeError):

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ import polars as pl
 from pendosync.errors import PlanError, first_line
 
 _PROBLEMS: Final = "problems.parquet"
+_MANIFEST: Final = "manifest.json"
 _SEAL: Final = "sha256"
 
 
@@ -140,7 +141,7 @@ def link_file(path: Path, to: Path) -> None:
 def write_manifest(folder: Path, manifest: AbstractMapping[str, Any]) -> None:
     """Write what is to be known of a plan to its folder, with its own digest."""
     text = json.dumps({**manifest, _SEAL: _seal_of(manifest)}, indent=1, ensure_ascii=False)
-    (folder / "manifest.json").write_text(text, encoding="utf-8")
+    (folder / _MANIFEST).write_text(text, encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -150,7 +151,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         PlanError: it is missing, is not as it was written, or can't be read.
     """
     with _reading(folder):
-        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         seal = manifest.pop(_SEAL, None)
         if seal != _seal_of(manifest):
             raise altered(folder, "the digest of manifest.json differs")
@@ -172,8 +173,8 @@ def read_frames(folder: Path, files: AbstractMapping[str, str]) -> tuple[pl.Data
         return pl.concat(parts, rechunk=True), pl.read_parquet(folder / _PROBLEMS, glob=False)
 
 
-def read_file(path: Path, digest: str) -> pl.DataFrame:
-    """Return what `write_file` wrote; the very bytes that are read are looked at.
+def read_file(path: Path, digest: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Return what `write_file` wrote, or some columns of it; the very bytes that are read are looked at.
 
     Raises:
         PlanError: it is missing, is not as it was written, or can't be read.
@@ -182,7 +183,7 @@ def read_file(path: Path, digest: str) -> pl.DataFrame:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != digest:
             raise altered(path.parent, f"the digest of {path.name} differs")
-        return pl.read_parquet(io.BytesIO(content)).rechunk()
+        return pl.read_parquet(io.BytesIO(content), columns=None if columns is None else [*columns]).rechunk()
 
 
 @contextlib.contextmanager
@@ -194,6 +195,8 @@ def _reading(folder: Path) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         name = Path(error.filename or str(error)).name
+        if name != _MANIFEST:
+            raise altered(folder, f"{name} is missing") from None
         raise PlanError(
             f"{str(folder)!r} is no saved plan: {name} is missing. Expected a folder that Plan.save wrote. "
             f"Hint: plan.save('plan-folder')."
@@ -226,10 +229,12 @@ def force_out(path: Path) -> None:
 
 def altered(folder: Path, why: str) -> PlanError:
     """Return the error for a saved plan that is no longer as it was written."""
-    return PlanError(
+    error = PlanError(
         f"The plan in {str(folder)!r} was altered, cut short or written by another version ({why}). Expected it as "
         f"Plan.save wrote it. Hint: plan again, and save it to a new folder."
     )
+    error.why = why
+    return error
 
 
 def hollow_in(schema: pl.Schema) -> list[str]:

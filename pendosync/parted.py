@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,9 @@ COLUMNS: Final = "columns.parquet"
 
 _HELD: Final = 2
 """Parts that stay in memory once they were read: the one that is sent, and one that is looked at."""
+
+_EXAMPLES: Final = 100
+"""Lines of a rule that are looked at where the others are only counted."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,8 @@ class Part(Protocol):
     def digest(self) -> str:
         """`digest_of` its changes, in hexadecimal."""
 
-    def read(self) -> pl.DataFrame:
-        """Return its CHANGES.
+    def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return its CHANGES, or no more than some columns of them.
 
         Raises:
             PlanError: they can't be read, or are not as they were written.
@@ -145,9 +149,9 @@ class InMemory:
         """As in Part."""
         return digest_of(self._changes).hex()
 
-    def read(self) -> pl.DataFrame:
+    def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """As in Part."""
-        return self._changes
+        return self._changes if columns is None else self._changes.select(columns)
 
     def problems(self) -> pl.DataFrame:
         """As in Part."""
@@ -179,13 +183,17 @@ class InFile:
         self._entry = entry
         self._nothing = nothing
 
-    def read(self) -> pl.DataFrame:
+    def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """As in Part."""
-        hollow = [pl.lit(None, dtype=pl.Struct({})).alias(name) for name in hollow_in(self._nothing.schema)]
-        frame = self._read("part").with_columns(hollow)
-        if frame.height != self.counts.n_rows or set(frame.columns) != set(self._nothing.columns):
+        hollow = hollow_in(self._nothing.schema)
+        asked = None if columns is None else [name for name in {"row", *columns} if name not in hollow]
+        frame = self._read("part", asked).with_columns(
+            pl.lit(None, dtype=pl.Struct({})).alias(name) for name in hollow
+        )
+        is_whole = columns is not None or set(frame.columns) == set(self._nothing.columns)
+        if frame.height != self.counts.n_rows or not is_whole:
             raise altered(self._folder, f"{file_of('part', self.number)} does not fit the manifest")
-        return frame.select(self._nothing.columns)
+        return frame.select(self._nothing.columns if columns is None else columns)
 
     def problems(self) -> pl.DataFrame:
         """As in Part."""
@@ -197,8 +205,8 @@ class InFile:
             link_file(self._folder / name, folder / name)
         return dict(self._entry)
 
-    def _read(self, what: str) -> pl.DataFrame:
-        return read_file(self._folder / file_of(what, self.number), self._entry["files"][what])
+    def _read(self, what: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        return read_file(self._folder / file_of(what, self.number), self._entry["files"][what], columns)
 
 
 class Chosen:
@@ -215,9 +223,10 @@ class Chosen:
         """As in Part."""
         return digest_of(self.read()).hex()
 
-    def read(self) -> pl.DataFrame:
+    def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """As in Part."""
-        return self._choose(self._part.read())
+        chosen = self._choose(self._part.read())
+        return chosen if columns is None else chosen.select(columns)
 
     def problems(self) -> pl.DataFrame:
         """As in Part."""
@@ -324,6 +333,28 @@ class Parts(Sequence[Part]):
         if len(self) == 1:
             return self._parts[0].problems()
         return merged_problems(part.problems() for part in self)
+
+    def first(self, n_rows: int) -> pl.DataFrame:
+        """Return the CHANGES of the first rows, of the parts that can be read."""
+        found = [self.nothing]
+        for number in range(len(self)):
+            with suppress(PlanError):
+                found.append(self.read(number).head(n_rows - sum(part.height for part in found)))
+            if sum(part.height for part in found) >= n_rows:
+                break
+        return pl.concat(found)
+
+    def first_problems(self) -> pl.DataFrame:
+        """Return PROBLEMS with a few lines of each rule, of the parts that can be read: no more parts than rules."""
+        left = {*self.counts.blocked, *self.counts.warned}
+        found = [PROBLEMS.to_frame()]
+        for part in self:
+            if here := left & {*part.counts.blocked, *part.counts.warned}:
+                with suppress(PlanError):
+                    lines = part.problems().filter(pl.col("rule").is_in(here))
+                    found.append(lines.filter(pl.int_range(pl.len()).over("rule") < _EXAMPLES))
+                    left -= here
+        return pl.concat(found)
 
     def part_at(self, row: int) -> int:
         """Return the number of the part that has a row."""

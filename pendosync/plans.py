@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -33,6 +34,7 @@ from pendosync.notes import notes_of
 from pendosync.overview import Summary, plan_html
 from pendosync.parted import COLUMNS, InFile, Parts
 from pendosync.regions import Pace, Target
+from pendosync.reports import Grid
 from pendosync.rules import RULES
 from pendosync.selections import Selection, after, changed
 from pendosync.shapes import Shape, Step, steps_of
@@ -40,6 +42,9 @@ from pendosync.summaries import problem_grids
 
 _FORMAT: Final = 3
 _PART_ROWS: Final = 200_000
+_FEW_LINES: Final = 10_000
+"""Problems of a plan in parts that are read whole to be shown by rule."""
+
 _FEW: Final = 100_000
 """Ids whose digest takes less than a tenth of a second."""
 
@@ -220,8 +225,9 @@ class Plan:
         """
         chosen = self.parts
         if isinstance(expr, Selection):
-            self._known_ids([*expr.also, *expr.but])
-            expr = expr.to_expr()
+            if expr.also or expr.but:
+                self._known_ids([*expr.also, *expr.but])
+            expr = None if expr.takes_all else expr.to_expr()
         if expr is not None and not isinstance(expr, pl.Expr):
             raise PlanError(
                 f"select was given {expr!r}. Expected a polars expression. Hint: plan.select(after('seats') > 10)."
@@ -378,8 +384,16 @@ class Plan:
         return repr(self.summary)
 
     def _repr_html_(self) -> str:
-        problems = problem_grids(self.problems)
-        return plan_html(self.summary, self.parts.slice(0, 8), self.fields, problems)
+        return plan_html(self.summary, self.parts.first(8), self.fields, self._problem_grids())
+
+    def _problem_grids(self) -> tuple[Grid, ...]:
+        """Return the problems by rule; where parts have very many, or can't be read, as counted, with the first of each."""
+        counts = self.parts.counts
+        n_lines = sum(counts.blocked.values()) + sum(counts.warned.values())
+        if self.parts.is_whole or n_lines <= _FEW_LINES:
+            with contextlib.suppress(PlanError):
+                return problem_grids(self.problems)
+        return problem_grids(self.parts.first_problems(), {True: counts.warned, False: counts.blocked})
 
 
 def _is_id(name: object) -> bool:

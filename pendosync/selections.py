@@ -43,6 +43,11 @@ class Selection:
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
+    def takes_all(self) -> bool:
+        """Whether it takes every id."""
+        return self.expr is None and not self.but
+
+    @property
     def takes_nothing(self) -> bool:
         """Whether the condition by itself takes no id."""
         return self.code == NOTHING_CODE

@@ -106,23 +106,48 @@ def build_summary(frame: pl.DataFrame | pl.LazyFrame, /) -> Report:
     return _table(frame)
 
 
-def problem_grids(problems: pl.DataFrame, /) -> tuple[Grid, ...]:
+def problem_grids(
+    problems: pl.DataFrame, /, counts: AbstractMapping[bool, AbstractMapping[str, int]] | None = None
+) -> tuple[Grid, ...]:
     """Return the table of *problems* (PROBLEMS) by rule: what it does, how often, where, and the first reason.
 
     `rows` are those that have it at least once; of whole columns, those of the column with the most.
+
+    Args:
+        problems: all of them, or the first of each rule.
+        counts: where *problems* are the first ones, how many there are of each rule that warns (True) or blocks (False).
     """
     by_rule = _by_rule(problems)
     rows = [
         (
             _CALLED.get((line["severity"], line["is_column"]), shown(line["severity"])),
             shown(line["rule"]),
-            f"{line['n']:,}",
+            f"{line['n']:,}" if counts is None else _counted(line, by_rule, counts),
             some(line["fields"], 6),
             shown(line["reason"], 200),
         )
         for line in by_rule.head(_MOST_ROWS).iter_rows(named=True)
     ]
     return _grids(_PROBLEM_HEADS, rows, more(by_rule.height, _MOST_ROWS, "rule"))
+
+
+def _counted(
+    line: AbstractMapping[str, Any],
+    by_rule: pl.DataFrame,
+    counts: AbstractMapping[bool, AbstractMapping[str, int]],
+) -> str:
+    """Return how many rows a line of *by_rule* stands for: as counted, or at least those that were seen.
+
+    Problems of whole columns lie in one part, so that all of them were seen.
+    """
+    if line["is_column"]:
+        return f"{line['n']:,}"
+    is_warning = line["severity"] == "warn"
+    rule, of_rule = line["rule"], counts[is_warning]
+    lines = by_rule.filter(rule=rule).filter((pl.col("severity") == "warn") == is_warning)
+    if lines.height > 1 or rule not in of_rule:
+        return f"{line['n']:,}+"
+    return f"{of_rule[rule]:,}"
 
 
 def _is_brick(frame: pl.DataFrame, brick: pl.Schema, also: Iterable[str]) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 import pendosync as ps
 from pendosync.preview.pictures import N_BARS, choices_of, picture_of
+from pendosync.preview.rows import Rows
 
 TARGET = ps.Target("us", "https://app.pendo.io", "https://data.pendo.io")
 MAPPING = ps.Mapping("visitor", "id", [ps.Trait("plan", null="clear"), "seats", "since"])
@@ -32,13 +33,13 @@ def plan() -> ps.Plan:
 
 
 def test_a_column_gone_wrong_is_seen(plan: ps.Plan) -> None:
-    picture = picture_of(plan, "plan")
+    picture = picture_of(Rows(plan.parts), "plan")
     assert (picture["held"], picture["n_cleared"], picture["is_loss"]) == ([10, 5], 5, True)
     assert (picture["labels"], picture["bars"]) == (["free", "pro"], [[10, 0], [0, 5]])
 
 
 def test_numbers_lie_in_equal_ranges(plan: ps.Plan) -> None:
-    picture = picture_of(plan, "seats")
+    picture = picture_of(Rows(plan.parts), "seats")
     assert (picture["labels"], len(picture["bars"])) == (["0", "9"], N_BARS)
     assert [sum(side) for side in zip(*picture["bars"], strict=True)] == [10, 10]
     assert picture["bars"][0] == [10, 1]
@@ -46,7 +47,7 @@ def test_numbers_lie_in_equal_ranges(plan: ps.Plan) -> None:
 
 
 def test_dates_that_were_not_there_are_new(plan: ps.Plan) -> None:
-    picture = picture_of(plan, "since")
+    picture = picture_of(Rows(plan.parts), "since")
     assert (picture["n_new"], picture["held"]) == (10, [0, 10])
     assert picture["labels"] == ["2026-01-01 00:00", "2026-01-10 00:00"]
 
@@ -56,19 +57,29 @@ def test_a_value_of_another_type_is_one_that_was_held() -> None:
         raw=pl.lit('{"seats":"\\"5\\""}'), seats=pl.lit(None, pl.Int64)
     )
     changes = ps.diff_values(ps.map_traits(TABLE, MAPPING), before=held, mapping=MAPPING)
-    picture = picture_of(ps.plan_changes(changes, mapping=MAPPING, target=TARGET), "seats")
+    picture = picture_of(Rows(ps.plan_changes(changes, mapping=MAPPING, target=TARGET).parts), "seats")
     assert (picture["held"], picture["n_new"], picture["n_cleared"]) == ([10, 10], 0, 0)
 
 
 def test_one_value_and_none_are_pictured_too(plan: ps.Plan) -> None:
-    assert picture_of(plan.select(ids=["u-0"]), "since")["bars"][0] == [0, 1]
-    assert picture_of(plan.select(pl.lit(False)), "since")["bars"] == []
-    assert picture_of(plan.select(pl.lit(False)), "plan")["bars"] == []
+    assert picture_of(Rows(plan.select(ids=["u-0"]).parts), "since")["bars"][0] == [0, 1]
+    assert picture_of(Rows(plan.select(pl.lit(False)).parts), "since")["bars"] == []
+    assert picture_of(Rows(plan.select(pl.lit(False)).parts), "plan")["bars"] == []
 
 
 def test_a_filter_is_offered_what_is_there(plan: ps.Plan) -> None:
-    assert choices_of(plan, ps.after("plan")) == {"n_nulls": 5, "top": [["pro", 5]]}
-    assert choices_of(plan, ps.after("seats")) == {"n_nulls": 0, "top": [], "low": "0", "high": "9"}
+    assert choices_of(Rows(plan.parts), ps.after("plan")) == {
+        "n_nulls": 5,
+        "top": [["pro", 5]],
+        "n_sampled": 0,
+    }
+    assert choices_of(Rows(plan.parts), ps.after("seats")) == {
+        "n_nulls": 0,
+        "top": [],
+        "low": "0",
+        "high": "9",
+        "n_sampled": 0,
+    }
 
 
 @pytest.mark.parametrize("every", [1, 3, 1_000_000], ids=["all change", "some change", "none changes"])
@@ -85,7 +96,7 @@ def test_the_most_frequent_values_of_both_sides_are_pictured(every: int) -> None
     mapping = ps.Mapping("visitor", "id", ["plan", "seats"])
     values, before = (ps.map_traits(table, mapping) for table in (many, held))
     changes = ps.diff_values(values, before=before, mapping=mapping)
-    picture = picture_of(ps.plan_changes(changes, mapping=mapping, target=TARGET), "plan")
+    picture = picture_of(Rows(ps.plan_changes(changes, mapping=mapping, target=TARGET).parts), "plan")
     counts = [dict(side["plan"].value_counts().iter_rows()) for side in (held, many)]
     pairs = {value: [side.get(value, 0) for side in counts] for value in counts[0] | counts[1]}
     top = sorted(pairs, key=lambda value: (max(pairs[value]), value), reverse=True)[:6]

@@ -62,6 +62,10 @@ def preview_plan(plan: Plan, /, *, selection: Selection | pl.Expr | None = None)
     The rows stay in the kernel, so a plan of a million ids opens as fast as one of ten. In a notebook the view is a
     cell's last line; the next cell reads what was chosen: `chosen = plan.select(view.selection)`.
 
+    Of a plan in parts one part is read at a time, and what is held is a column at most. The rows of a part that can't
+    be read are marked, a sentence says why, and the other parts are shown as ever. Above a million ids the pictures of
+    the columns, and the values that a filter offers, are those of some parts, and say of how many ids.
+
     Args:
         plan: what to look at.
         selection: which ids are ticked at first: `view.selection` of another preview, or a condition as
@@ -73,6 +77,9 @@ def preview_plan(plan: Plan, /, *, selection: Selection | pl.Expr | None = None)
 
     Raises:
         PlanError: no plan, or a selection that does not fit it.
+
+    Cost: of a plan in parts a filter, a sort, or a page of a sorted view reads each part once: about 50 ms, and for a
+    page 150 ms, per 250,000 ids of ten fields.
 
     Example:
         >>> from pendosync.rules import no_problems

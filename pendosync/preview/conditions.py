@@ -66,18 +66,19 @@ def columns_of(plan: Plan) -> dict[str, Column]:
 
     A field's name wins.
     """
-    types = dict(plan.changes.schema["after"])  # type: ignore[call-overload]
+    nothing = plan.parts.nothing
+    types = dict(nothing.schema["after"])  # type: ignore[call-overload]
     fields = {
         name: Column(name, _kind(types[name]), Condition(after(name), f"ps.after({name!r})"), is_field=True)
-        for name in change_fields(plan.changes)
+        for name in change_fields(nothing)
     }
     heads = {
         name: Column(name, _kind(ABOUT[name]), Condition(about(name), f"ps.about({name!r})"))
-        for name in about_parts(plan.changes)
+        for name in about_parts(nothing)
         if name not in fields
     }
     return heads | fields | {
-        name: Column(name, _kind(plan.changes.schema[name]), Condition(pl.col(name), f"pl.col({name!r})"))
+        name: Column(name, _kind(nothing.schema[name]), Condition(pl.col(name), f"pl.col({name!r})"))
         for name in plan.kept
         if name not in fields and name not in heads
     }  # fmt: skip
@@ -88,9 +89,9 @@ def has_action(actions: Sequence[str]) -> Condition:
     return Condition(pl.col("action").is_in(list(actions)), f"pl.col('action').is_in({list(actions)!r})")
 
 
-def has_problem(plan: Plan, rule: str) -> Condition:
-    """Return the condition that *plan* has a problem of that *rule* with the row's id."""
-    ids = plan.problems.filter(rule=rule)["id"].drop_nulls()
+def has_problem(lines: pl.DataFrame, rule: str) -> Condition:
+    """Return the condition that the row's id is one of *lines*, a plan's PROBLEMS of that *rule*."""
+    ids = lines["id"].drop_nulls()
     code = f"pl.col('id').is_in(plan.problems.filter(rule={rule!r})['id'].implode())"
     return Condition(pl.col("id").is_in(ids.implode()), code)
 
@@ -197,7 +198,8 @@ def _is_nothing(plan: Plan, field: str, side: Literal["before", "after"]) -> Con
     cell = before(field) if side == "before" else after(field)
     plain = Condition(cell.is_null(), f"ps.{side}({field!r}).is_null()")
     raw = f"{side}_raw"
-    if plan.changes[raw].null_count() == len(plan) or "'" in field or "\\" in field:
+    has_none = plan.parts.is_whole and plan.changes[raw].null_count() == len(plan)  # of parts, nobody looks
+    if has_none or "'" in field or "\\" in field:
         return plain
     path = f"$['{field}']"
     code = f"pl.col({raw!r}).str.json_path_match({path!r}).is_null()"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Final
 
 import polars as pl
@@ -23,14 +24,16 @@ from pendosync.preview.conditions import (
     has_text,
     has_values,
 )
+from pendosync.preview.lines import Lines
+from pendosync.preview.rows import Rows
 from pendosync.preview.sorting import sort_positions
 from pendosync.reports import cut_text, plain_text
 from pendosync.selections import NOTHING_CODE, Selection
+from pendosync.shapes import Span
 
 MOST_IN_RANGE: Final = 10_000
 """Ids that a range over a sorted view may tick: they become exceptions, each by its name."""
 
-_HIT: Final = "\0hit"
 _SAID: Final = "s"
 _MOST_TEXT: Final = 200
 _N_FIRST: Final = 30
@@ -68,6 +71,8 @@ class Grid:
         start: the selection to begin with; None is every id.
 
     Attributes:
+        rows: its rows, however many parts they lie in.
+        lines: its problems.
         filter: what the view shows.
         sorted_by: the column and whether it runs down, or None: the plan's own order.
     """
@@ -77,8 +82,9 @@ class Grid:
         self.columns = columns_of(plan)
         self.filter = Filter()
         self.sorted_by: tuple[str, bool] | None = None
-        self._changes = plan.changes.rechunk()
-        self._first = self._changes.head(_N_FIRST)
+        self.rows = Rows(plan.parts)
+        self.lines = Lines(plan.parts)
+        self._first = plan.parts.first(_N_FIRST)
         self._condition: Condition | None = None
         self._shown: pl.Series | None = None
         self._sorted: pl.Series | None = None
@@ -94,7 +100,10 @@ class Grid:
         if start.expr is not None:
             self._chosen = Condition(start.expr, start.code or "condition")
         self._also, self._but = dict.fromkeys(start.also), dict.fromkeys(start.but)
-        self.plan.select(ids=[*start.also, *start.but])  # speaks where one is not in the plan
+        names = {*start.also, *start.but}
+        n_found = self._holds(pl.col("id").is_in(list(names)), ["id"]).sum() if names else 0
+        if n_found < len(names) and not self.rows.lost:
+            self.plan.select(ids=names)  # speaks where one is not in the plan
         self._mask = self._holds(start.to_expr())
 
     # --- what is shown ---
@@ -105,29 +114,43 @@ class Grid:
         return len(self.plan) if self._order is None else len(self._order)
 
     @property
-    def n_selected(self) -> int:
-        """How many ids are selected."""
-        return int(self._mask.sum() or 0)
+    def n_readable(self) -> int:
+        """How many of the rows shown are in parts that can be read."""
+        if self._shown is None:
+            return len(self.plan) - sum(n for _, n in self.rows.lost_spans)
+        return self._n_known(self._shown)
 
     @property
-    def n_to_send(self) -> int:
-        """How many of the selected ids travel: those to be skipped do not."""
-        return int(self._mask.head(self.plan.n_sent).sum() or 0)
+    def n_selected(self) -> int:
+        """How many ids are selected."""
+        return self._n_known(self._mask)
+
+    @property
+    def to_send(self) -> list[Span]:
+        """The selected ids that travel, of each part: neither those to be skipped nor what can't be read."""
+        counts = [self._mask.slice(first, n).sum() for first, n in self.plan.parts.sent]
+        known = [0 if number in self.rows.lost else int(n or 0) for number, n in enumerate(counts)]
+        return list(zip(accumulate(known, initial=0), known, strict=False))
 
     @property
     def n_selected_here(self) -> int:
         """How many of the rows shown are selected."""
         if self._shown is None:
             return self.n_selected
-        return int((self._mask & self._shown).sum() or 0)
+        return self._n_known(self._mask & self._shown)
+
+    def _n_known(self, mask: pl.Series) -> int:
+        """Return how many rows of a mask are in parts that can be read."""
+        n_lost = sum(int(mask.slice(first, n).sum() or 0) for first, n in self.rows.lost_spans)
+        return int(mask.sum() or 0) - n_lost
 
     def sort(self, name: str, *, down: bool) -> None:
         """Sort the view by a column; an empty *name* takes the plan's own order. What is null comes last."""
         self.sorted_by = (name, down) if name else None
         self._sorted = None
         if name:
-            keys = self._changes.select(self._column(name).value.expr.alias("key"))["key"]
-            self._sorted = sort_positions(keys, down=down)
+            expr = self._column(name).value.expr
+            self._sorted = sort_positions(self.rows.column(expr, _reads(expr)), down=down)
         self._arrange()
 
     def show(self, wanted: Filter) -> None:
@@ -137,7 +160,7 @@ class Grid:
             PlanError: a bound is no number or no date, or a column can't be filtered so; the view stays as it was.
         """
         condition = all_of(self._conditions(wanted))
-        self._shown = None if condition is None else self._holds(condition.expr)
+        self._shown = None if condition is None else self._holds(condition.expr, _reads(condition.expr))
         self.filter, self._condition = wanted, condition
         self._arrange()
 
@@ -146,7 +169,7 @@ class Grid:
         if wanted.actions:
             found.append(has_action(wanted.actions))
         if wanted.rule:
-            found.append(has_problem(self.plan, wanted.rule))
+            found.append(has_problem(self.lines.of(wanted.rule), wanted.rule))
         if wanted.text:
             found.append(has_text(self.plan, self.columns, wanted.text))
         for name, asked in wanted.columns.items():
@@ -160,9 +183,9 @@ class Grid:
     def _column(self, name: str) -> Column:
         return _ID if name == "id" else self.columns[name]
 
-    def _holds(self, expr: pl.Expr) -> pl.Series:
+    def _holds(self, expr: pl.Expr, columns: Sequence[str] | None = None) -> pl.Series:
         try:
-            return self._changes.select("row", expr.fill_null(False).alias(_HIT))[_HIT]
+            return self.rows.where(expr, columns)
         except pl.exceptions.PolarsError as error:
             raise PlanError(
                 f"The rows can't be filtered so ({first_line(error)}). Expected a condition that fits the column. "
@@ -203,13 +226,14 @@ class Grid:
         low, high = sorted((first, last))
         if high - low < MOST_IN_RANGE:
             self._except(self._positions(low, high - low + 1), on=on)
-        elif self._sorted is None and self._changes["row"].is_sorted():
-            ends = self._changes["row"].gather(self._positions(low, high - low + 1).gather([0, -1]))
-            within = between_rows(*ends.to_list())
+        elif self._sorted is None and self.rows.are_in_order:
+            ends = self._positions(low, high - low + 1).gather([0, -1])
+            within = between_rows(*self.rows.take(ends, ["row"])["row"])
             self._take(within if self._condition is None else within & self._condition, on=on)
         else:
             raise PlanError(
-                f"The range has {high - low + 1:,} rows. Expected at most {MOST_IN_RANGE:,} where the rows are sorted. "
+                f"The range has {high - low + 1:,} rows. Expected at most {MOST_IN_RANGE:,} where the rows are sorted, "
+                f"or dealt out to parts. "
                 f"Hint: filter by a range of values and tick all, or take the sorting away."
             )
 
@@ -225,7 +249,11 @@ class Grid:
             self._mask = pl.repeat(on, len(self.plan), dtype=pl.Boolean, eager=True)
             return
         is_view = shown is self._condition and self._shown is not None
-        hits = self._shown if is_view and self._shown is not None else self._holds(shown.expr)
+        hits = (
+            self._shown
+            if is_view and self._shown is not None
+            else self._holds(shown.expr, _reads(shown.expr))
+        )
         chosen = self._chosen
         if on:
             self._chosen = None if chosen is None else shown if chosen is _NOTHING else chosen | shown
@@ -234,14 +262,14 @@ class Grid:
             self._chosen = ~shown if chosen is None else chosen if chosen is _NOTHING else chosen & ~shown
             self._mask = self._mask & ~hits
         if self._also or self._but:
-            settled = set(
-                self._changes["id"].filter(hits & self._changes["id"].is_in(list(self._also | self._but)))
-            )
+            named = self._holds(pl.col("id").is_in(list(self._also | self._but)), ["id"])
+            settled = {*self.rows.take((hits & named).arg_true(), ["id"])["id"]}
             self._also = {one: None for one in self._also if one not in settled}
             self._but = {one: None for one in self._but if one not in settled}
 
     def _except(self, positions: pl.Series, *, on: bool) -> None:
-        ids = self._changes["id"].gather(positions).to_list()
+        ids = self.rows.take(positions, ["id"])["id"]
+        positions, ids = positions.filter(ids.is_not_null()), ids.drop_nulls()
         undone, noted = (self._but, self._also) if on else (self._also, self._but)
         was_on = self._mask.gather(positions).to_list()
         for one, was in zip(ids, was_on, strict=True):
@@ -254,10 +282,7 @@ class Grid:
         self._mask = self._mask.clone().scatter(positions, on)
 
     def _positions(self, place: int, n: int) -> pl.Series:
-        if self._order is not None:
-            return self._order.slice(place, n)
-        end = min(place + n, len(self.plan))
-        return pl.int_range(place, max(place, end), dtype=pl.UInt32, eager=True)
+        return self.rows.positions(self._order, place, n)
 
     # --- what is read ---
 
@@ -267,12 +292,12 @@ class Grid:
         Raises:
             PlanError: the plan has no such id, or the filter hides it; the message says which, and why.
         """
-        at = self._changes.select(pl.arg_where(pl.col("id") == wanted)).to_series()
-        if at.is_empty():
+        at = self.rows.find(wanted)
+        if at is None:
             raise PlanError(self._unknown(wanted))
         if self._order is None:
-            return int(at[0])
-        places = self._order.to_frame("at").select(pl.arg_where(pl.col("at") == at[0])).to_series()
+            return at
+        places = self._order.to_frame("at").select(pl.arg_where(pl.col("at") == at)).to_series()
         if places.is_empty():
             raise PlanError(
                 f"{wanted!r} is in the plan, but the filter hides it. Expected an id that is shown. "
@@ -281,10 +306,12 @@ class Grid:
         return int(places[0])
 
     def _unknown(self, wanted: str) -> str:
-        reasons = self.plan.problems.filter(id=wanted)["reason"].to_list()
+        reasons = self.lines.with_id(wanted)["reason"].to_list()
         if reasons:
             return f"{wanted!r} is not in the plan: {reasons[0]}. Expected an id that changes. Hint: see its problem above."
-        near = nearest(wanted, self._changes["id"].head(10_000).to_list())
+        if self.rows.lost:
+            return f"{wanted!r} is in no part that can be read. Expected an id of another one. Hint: see above which can't be."
+        near = nearest(wanted, self.plan.parts.first(10_000)["id"].to_list())
         hint = f"did you mean {near[0]!r}?" if near else "ids are told apart by case and blanks."
         return f"{wanted!r} is not in the plan: nothing of it changes. Expected one of its {counted(len(self.plan), 'id')}. Hint: {hint}"
 
@@ -293,12 +320,12 @@ class Grid:
 
         A cell is `[mark, after, before]`, in texts or nulls; the mark is `n` for new, `c` for changed, `x` for
         cleared, `s` for said in a message, and empty where nothing changes. A cell of another column than a field's has
-        its value alone.
+        its value alone. A row that can't be read has neither action nor id, and is not selected.
         """
-        positions = self._positions(start, n)
-        part = self._changes[positions] if len(positions) else self._changes.head(0)
+        positions, part = self.rows.page(self._order, start, n)
         cells = [self._cells(part, name) for name in names if name in self.columns]
-        head = zip(positions, self._mask.gather(positions), part["action"], part["id"], strict=True)
+        is_on = self._mask.gather(positions) & part["id"].is_not_null()
+        head = zip(positions, is_on, part["action"], part["id"], strict=True)
         return [[*one, [column[at] for column in cells]] for at, one in enumerate(head)]
 
     def _cells(self, part: pl.DataFrame, name: str, most: int = _MOST_TEXT) -> list[list[str | None]]:
@@ -321,8 +348,13 @@ class Grid:
 
     def cells_of(self, position: int) -> dict[str, list[str | None]]:
         """Return all cells of the row at a *position*, in full, as in `page`."""
-        part = self._changes.slice(position, 1)
+        part = self.plan.parts.slice(position, 1)
         return {name: self._cells(part, name, _MOST_IN_FULL)[0] for name in self.columns}
+
+
+def _reads(expr: pl.Expr) -> list[str]:
+    """Return the columns of CHANGES that a condition of the preview's own reads."""
+    return sorted({*expr.meta.root_names()})
 
 
 def _side(part: pl.DataFrame, name: str, side: str, most: int) -> list[str | None]:

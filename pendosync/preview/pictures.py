@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import polars as pl
 
 from pendosync.frames import DTYPES, raw_cell
-from pendosync.plans import Plan
+from pendosync.preview.rows import Rows
 from pendosync.reports import cut_text, plain_text
 from pendosync.selections import after, before, changed
 
 N_BARS: Final = 12
 """Bars of a distribution over numbers or dates."""
 
+_READ: Final = ("changed", "before", "after", "before_raw", "after_raw")
 _N_VALUES: Final = 6
 _MOST_TEXT: Final = 40
 _LOSS: Final = 0.1
 """Share of the values held that may go before a warning is shown."""
 
 
-def picture_of(plan: Plan, field: str) -> dict[str, Any]:
-    """Return what the header of *field* shows, over all ids of *plan* that travel.
+def picture_of(rows: Rows, field: str) -> dict[str, Any]:
+    """Return what the header of *field* shows, over all ids of a plan that travel; of very many in parts, over a sample.
 
     Returns:
-        `n` ids; `n_changed`, `n_new`, `n_cleared` cells; `held`: how many have a value before and after; `is_loss`:
+        `n` ids, and `is_sample`, whether there are more; `n_changed`, `n_new`, `n_cleared` cells; `held`: how many have a value before and after; `is_loss`:
         whether more than a tenth of the values held would go; `bars`: pairs of counts before and after, over the most
         frequent values (`labels`) or over equal ranges between the least and the greatest, `labels` being both.
 
     Cost: about 50 ms a million ids; of a million different texts 0.3 s, twice that where some of them change.
     """
-    frame = plan.changes.head(plan.n_sent).select(
-        before=before(field),
-        after=after(field),
-        raw_before=_raw(plan, field, "before_raw"),
-        raw_after=_raw(plan, field, "after_raw"),
-        changed=changed(field),
-    )
+    frame = rows.sample(partial(_cells, field), _READ, only_sent=True)
     had = pl.col("before").is_not_null() | pl.col("raw_before")
     has = pl.col("after").is_not_null() | pl.col("raw_after")
     moves = pl.col("changed")
@@ -51,7 +47,8 @@ def picture_of(plan: Plan, field: str) -> dict[str, Any]:
     will = frame["after"]
     held = frame["before"] if counts["n_changed"] else will  # then both sides are one, and are counted once
     return {
-        "n": plan.n_sent,
+        "n": frame.height,
+        "is_sample": rows.is_sampled,
         **counts,
         "held": [n_before, n_after],
         "is_loss": counts["n_cleared"] > _LOSS * n_before,
@@ -59,9 +56,19 @@ def picture_of(plan: Plan, field: str) -> dict[str, Any]:
     }
 
 
-def _raw(plan: Plan, field: str, column: str) -> pl.Expr:
-    """Return whether the cell is raw; a quick no where no cell of the plan is."""
-    has_none = plan.changes[column].null_count() == len(plan)
+def _cells(field: str, changes: pl.DataFrame) -> pl.DataFrame:
+    return changes.select(
+        before=before(field),
+        after=after(field),
+        raw_before=_is_raw(changes, field, "before_raw"),
+        raw_after=_is_raw(changes, field, "after_raw"),
+        changed=changed(field),
+    )
+
+
+def _is_raw(changes: pl.DataFrame, field: str, column: str) -> pl.Expr:
+    """Return whether the cell is raw; a quick no where no cell is."""
+    has_none = changes[column].null_count() == changes.height
     return pl.lit(False) if has_none else raw_cell(field, column).is_not_null()
 
 
@@ -132,14 +139,18 @@ def _histogram(values: pl.Series, low: Any, high: Any) -> list[int]:
     return [int(counts.get(at, 0)) for at in range(N_BARS)]
 
 
-def choices_of(plan: Plan, column: pl.Expr, most: int = 8) -> dict[str, Any]:
+def choices_of(rows: Rows, column: pl.Expr, most: int = 8) -> dict[str, Any]:
     """Return what a filter on *column* can choose from: its least and greatest, its most frequent values, its nulls.
 
     Returns:
-        `top`: value and count, the most frequent first; `low`, `high`: texts, for numbers and dates; `n_nulls`.
+        `top`: value and count, the most frequent first; `low`, `high`: texts, for numbers and dates; `n_nulls`; and
+        `n_sampled`: over how many rows that is, where the plan has more, else 0.
     """
-    values = plan.changes.select(column.alias("value"))["value"]
-    answer: dict[str, Any] = {"n_nulls": values.null_count(), "top": []}
+    values = rows.sample(lambda changes: changes.select(column.alias("value")), column.meta.root_names())[
+        "value"
+    ]
+    n_sampled = len(values) if rows.is_sampled else 0
+    answer: dict[str, Any] = {"n_nulls": values.null_count(), "top": [], "n_sampled": n_sampled}
     if values.dtype.is_numeric() or values.dtype.is_temporal():
         answer |= {"low": plain_text(values.min()), "high": plain_text(values.max())}
     elif values.dtype in (pl.String, pl.Boolean):

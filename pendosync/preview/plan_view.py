@@ -18,12 +18,13 @@ from pendosync.preview.grid import Filter, Grid
 from pendosync.preview.pictures import choices_of, picture_of
 from pendosync.preview.view import Answer, Answering, View, read_module, read_style
 from pendosync.reports import duration
-from pendosync.rules import RULES
+from pendosync.rules import RULES, no_problems
 from pendosync.selections import Selection
-from pendosync.shapes import CREATED, batch_at, steps_of
+from pendosync.shapes import CREATED, Span, batch_at, steps_of
 
 _MOST_ROWS: Final = 200
 _MOST_COLUMNS: Final = 40
+_MOST_TOLD: Final = 4
 _MOST_BODY: Final = 20_000
 _ABOUT_WORDS: Final = {
     "visitor_id": "the visitor",
@@ -97,7 +98,7 @@ class PlanPreview(Answering):
         }
 
     def _problem(self, rule: str, n: int) -> Answer:
-        has_ids = self.plan.problems.filter(pl.col("id").is_not_null(), rule=rule).height > 0
+        has_ids = self._grid.lines.has_ids(rule)
         is_warning = rule in self.plan.summary.warned
         meaning = RULES[rule].meaning if rule in RULES else ""
         return {"rule": rule, "n": n, "is_warning": is_warning, "has_ids": has_ids, "meaning": meaning}
@@ -132,13 +133,14 @@ class PlanPreview(Answering):
             "version": self.version,
             "start": start,
             "rows": grid.page(start, n, columns[:_MOST_COLUMNS]),
-            **self._state(),
+            **self._state(),  # after the rows: they may show that a part can't be read
         }
 
     def _state(self) -> Answer:
         grid, wanted = self._grid, self._grid.filter
         return {
             "n_shown": grid.n_shown,
+            "n_readable": grid.n_readable,
             "n_selected": grid.n_selected,
             "n_selected_here": grid.n_selected_here,
             "sorted_by": grid.sorted_by,
@@ -148,12 +150,19 @@ class PlanPreview(Answering):
                 "text": wanted.text,
                 "columns": {name: dict(asked) for name, asked in wanted.columns.items()},
             },
-            "cost": self._cost(grid.n_to_send),
+            "cost": self._cost(grid.to_send),
+            "lost": self._lost(),
         }
 
-    def _cost(self, n_ids: int) -> str:
-        plan = self.plan
-        n_requests = sum(step.n_batches for step in steps_of(n_ids, plan.shape)) if n_ids else 0
+    def _lost(self) -> list[str]:
+        """Return what can't be read, in sentences; of very much, the first."""
+        told = [*self._grid.rows.told, *self._grid.lines.told]
+        more = [f"And {len(told) - _MOST_TOLD:,} more."] if len(told) > _MOST_TOLD else []
+        return told[:_MOST_TOLD] + more
+
+    def _cost(self, to_send: Sequence[Span]) -> str:
+        plan, n_ids = self.plan, sum(n for _, n in to_send)
+        n_requests = sum(step.n_batches for step in steps_of(to_send, plan.shape)) if n_ids else 0
         takes = duration(plan.pace.expected_s(n_requests, rows=n_ids)) if n_requests else ""
         pace = f" at {plan.pace.max_per_second:g}/s" if takes and plan.pace.max_per_second else ""
         return f"{counted(n_requests, 'request')}{', ' if takes else ''}{takes}{pace}"
@@ -177,12 +186,12 @@ class PlanPreview(Answering):
         for name in names[:_MOST_COLUMNS]:
             column = self._grid.columns.get(name)
             if name not in self._pictures and column is not None and column.is_field and len(self.plan):
-                self._pictures[name] = picture_of(self.plan, name)
+                self._pictures[name] = picture_of(self._grid.rows, name)
         return {"pictures": {name: self._pictures[name] for name in names if name in self._pictures}}
 
     def _column(self, name: str) -> Answer:
         column = self._grid.columns[name]
-        return choices_of(self.plan, column.value.expr)
+        return choices_of(self._grid.rows, column.value.expr)
 
     def _find(self, id: str, before: int, n: int, columns: Sequence[str]) -> Answer:
         place = self._grid.find(id)
@@ -199,7 +208,7 @@ class PlanPreview(Answering):
             "row": one["row"],
             "about": [name for name, column in self._grid.columns.items() if self._about(column)],
             "cells": [[name, cell] for name, cell in self._grid.cells_of(at).items()],
-            "problems": self.plan.problems.filter(id=one["id"])
+            "problems": self._grid.lines.with_id(one["id"], plan.parts.part_at(at))
             .head(20)
             .select("field", "rule", "severity", "reason")
             .to_dicts(),
@@ -212,7 +221,7 @@ class PlanPreview(Answering):
         if part["action"].item() == "skip":
             return {"batch": None}
         batch = batch_at(at, plan.steps, plan.shape)
-        alone = plan.having(part)  # as `select` would, without looking for the id
+        alone = plan.having(part, no_problems())  # as `select` would, without looking for the id
         if batch and plan.shape.creates_audience:  # alone it would create another
             alone = dataclasses.replace(alone, shape=plan.shape.joined(CREATED))
         return {
@@ -223,7 +232,7 @@ class PlanPreview(Answering):
         }
 
     def _problems(self, rule: str, start: int, n: int) -> Answer:
-        found = self.plan.problems.filter(rule=rule)
+        found = self._grid.lines.of(rule)
         page = found.slice(start, min(n, _MOST_ROWS)).select("id", "row", "field", "n_rows", "reason")
         return {
             "rule": rule,

@@ -19,6 +19,7 @@ from pendosync.plans import Plan
 from pendosync.preview.view import Answer, Answering, View, read_module, read_style
 from pendosync.push import Run, push
 from pendosync.reports import duration, size
+from pendosync.rules import no_problems
 from pendosync.runs import show_in_place
 from pendosync.selections import Selection
 from pendosync.workbench.code import push_code
@@ -193,7 +194,8 @@ class Workbench(View):
     def _body(self, desk: Desk, batch: int) -> Answer:
         (request,) = desk.requests(batch, 1).iter_rows(named=True)
         body = request["body"]
-        curl = build_curl(desk.chosen.select(ids=request["ids"])) if len(body) <= _MOST_BODY else []
+        ((_, rows),) = desk.rows_of(batch, 1)
+        curl = build_curl(desk.chosen.having(rows, no_problems())) if len(body) <= _MOST_BODY else []
         return {
             "batch": batch,
             "line": f"{request['method']} {request['path']}",

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import polars as pl
@@ -168,18 +168,23 @@ class Desk:
 
         Cost: encodes those requests only.
         """
-        chosen = self.chosen
-        shape = dataclasses.replace(chosen.shape, canary=None)  # its steps are cut here
+        shape = dataclasses.replace(self.chosen.shape, canary=None)  # its steps are cut here
         parts = [REQUESTS.to_frame()]
+        for first, rows in self.rows_of(start, n):
+            number = (pl.col("batch") + first).cast(pl.UInt32)
+            parts += [built.with_columns(number) for built in build_requests(rows, shape)]
+        return pl.concat(parts)
+
+    def rows_of(self, start: int, n: int) -> Iterator[tuple[int, pl.DataFrame]]:
+        """Yield CHANGES of *n* of the requests from number *start* on, step by step, each with its first request."""
+        chosen = self.chosen
+        size = chosen.shape.ids_per_request
         for step in chosen.steps:
             first, end = max(start, step.first_batch), min(start + n, step.first_batch + step.n_batches)
             if first < end:
-                row = (first - step.first_batch) * shape.ids_per_request
-                n_rows = min((end - first) * shape.ids_per_request, step.n_rows - row)
-                part = chosen.parts.slice(step.first_row + row, n_rows)
-                number = (pl.col("batch") + first).cast(pl.UInt32)
-                parts += [built.with_columns(number) for built in build_requests(part, shape)]
-        return pl.concat(parts)
+                row = (first - step.first_batch) * size
+                n_rows = min((end - first) * size, step.n_rows - row)
+                yield first, chosen.parts.slice(step.first_row + row, n_rows)
 
     def problem_counts(self) -> list[dict[str, Any]]:
         """Return, for each rule, how many rows it holds back or warns of, and what it means."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ from playwright.sync_api import Locator, expect
 
 import pendosync as ps
 from pendosync.preview.plan_view import PlanView
+from tests.test_parted import in_parts
 
 TARGET = ps.Target("us", "https://app.pendo.io", "https://data.pendo.io")
 MAPPING = ps.Mapping("visitor", "id", [ps.Trait("plan", null="clear"), "seats", "team"])
@@ -350,6 +352,41 @@ def test_ten_million_rows_are_paged_by_fraction(blank: Blank) -> None:
     root.get_by_label("Go to id, press Enter").fill("u-5000000")
     blank.page.keyboard.press("Enter")
     expect(row(root, "u-5000000").locator(".pp-cursor")).to_be_visible()
+
+
+def test_a_plan_in_parts_is_one_grid_and_a_lost_part_is_told(blank: Blank, tmp_path: Path) -> None:
+    parted = in_parts(plan_of(), tmp_path / "plan", (700, 900, 400))
+    view = PlanView(parted)
+    root = shown(blank, view)
+    root.locator(".pp-box").evaluate("box => { box.scrollTop = 697 * 28; }")
+    row(root, "u-0699").get_by_role("checkbox").click()
+    expect(root.locator(".pp-foot")).to_contain_text("1,999 selected")
+    row(root, "u-0702").get_by_role("checkbox").click(modifiers=["Shift"])
+    expect(root.locator(".pp-foot")).to_contain_text("1,996 selected")
+    assert view.selection.but == ("u-0699", "u-0700", "u-0701", "u-0702")
+    chip(root, "create").click()
+    expect(root.locator(".pp-foot")).to_contain_text("100 shown, all of them selected")
+    root.get_by_role("button", name="seats", exact=True).click()
+    root.get_by_role("button", name="seats ↑").click()
+    expect(root.locator(".pp-row").first).to_contain_text("u-1999")
+    chip(root, "create").click()
+    assert [id for part in parted.select(view.selection).parts.each() for id in part["id"]] == [
+        f"u-{k:04}" for k in range(N) if k not in range(699, 703)
+    ]
+    root.get_by_role("button", name="seats ↓").click()
+    expect(root.locator(".pp-row").first).to_contain_text("u-0000")
+    (tmp_path / "plan" / "part-0001.parquet").unlink()
+    root.locator(".pp-box").evaluate("box => { box.scrollTop = 1590 * 28; }")
+    expect(root.get_by_text("can't be read (part-0001.parquet is missing)")).to_be_visible()
+    row(root, "u-1600").wait_for()
+    lost = root.locator(".pp-row").filter(has_text="can't be read")
+    assert lost.count() > 3
+    assert lost.get_by_role("checkbox").count() == 0
+    expect(root.locator(".pp-foot")).to_contain_text("1,099 selected")
+    lost.nth(5).click()
+    expect(root.locator(".ps-notice")).to_contain_text("part-0001.parquet is missing")
+    expect(root.get_by_role("complementary")).to_be_hidden()
+    assert serious_faults(blank.page) == []
 
 
 def hostile_plan() -> ps.Plan:

@@ -16,7 +16,7 @@ export function renderPlan({ model, el }) {
   const { root, ask } = talk;
   const uid = `ps${Math.random().toString(36).slice(2, 8)}`;
   const pictures = new Map();
-  let plan = null, columns = null, state = { n_shown: 0, filter: NO_FILTER, sorted_by: null, version: 0 };
+  let plan = null, columns = null, state = { n_shown: 0, lost: [], filter: NO_FILTER, sorted_by: null, version: 0 };
   let page = { start: 0, rows: [], names: [] };
   let first = 0, asked = "", isAsking = false, isStale = false, isSteered = false;
   let cursor = { place: 0, column: 0 }, anchor = null, openAt = null, listed = "";
@@ -37,6 +37,7 @@ export function renderPlan({ model, el }) {
   const empty = h("p", { class: "pp-empty", hidden: true });
   const problems = h("div", { class: "pp-problems", hidden: true });
   const panel = h("aside", { class: "pp-panel", hidden: true, "aria-label": "The row, whole" });
+  const lost = h("div", { role: "status" });
   const body = h("div", { class: "pp-body" }, h("div", { class: "pp-grid" }, box, empty, problems), panel);
   const foot = h("div", { class: "ps-bar pp-foot", role: "status" });
   const menu = h("div", { class: "ps-pop pp-menu", hidden: true, role: "dialog" });
@@ -124,6 +125,10 @@ export function renderPlan({ model, el }) {
     if (held) [...head.querySelectorAll("[data-focus]")].find((node) => node.dataset.focus === held)?.focus({ preventScroll: true });
   }
   function drawBars() {
+    if (lost.dataset.told !== state.lost.join()) { // said once: a status is read aloud
+      lost.dataset.told = state.lost.join();
+      lost.replaceChildren(...state.lost.map((text) => sentence(text, "✕ ", "ps-bad")));
+    }
     const isFiltered = state.filter.rule || filterWords(state.filter).some(({ isChip }) => !isChip); // a pressed chip says it already
     empty.hidden = state.n_shown > 0 || !!listed;
     empty.textContent = plan.n === 0 ? plan.is_held ? "Nothing would change: Pendo holds these values already." : "Nothing is left to send." : "No row fits the filters.";
@@ -176,7 +181,7 @@ export function renderPlan({ model, el }) {
     return ask("row", { at }, (answer) => {
       panel.replaceChildren(...rowPanel(answer, plan.is_held, closePanel));
       draw();
-    });
+    }, () => showPanel(null));
   }
   const closePanel = () => { showPanel(null); box.focus(); };
 
@@ -301,13 +306,13 @@ export function renderPlan({ model, el }) {
   // --- beginning, others, the end ---
   talk.hear("moved", calm(({ version }) => { if (plan && version > state.version) { asked = ""; refresh(); } }, 50));
   const size = new ResizeObserver(() => { if (state.cost) relay(); });
-  const sentence = (text, isHeld) => h("p", { class: `pp-note ${isHeld ? "ps-warn" : "ps-muted"}` }, isHeld ? "△ Held back: " : "", visible(text));
+  const sentence = (text, sign = "", tone = "ps-muted") => h("p", { class: `pp-note ${tone}` }, sign, visible(text));
   ask("open", {}, (answer) => {
     plan = answer;
     columns = makeColumns(plan, box);
     title.textContent = visible(plan.title);
     if (!plan.is_held) quiet.remove(); // a message has none
-    body.before(...plan.held.map((text) => sentence(text, true)), ...plan.notes.map((text) => sentence(text, false)));
+    body.before(...plan.held.map((text) => sentence(text, "△ Held back: ", "ps-warn")), ...plan.notes.map((text) => sentence(text)), lost);
     const tall = plan.columns.some((column) => column.is_field) ? HEAD : LOW_HEAD; // only fields have a picture
     head.style.height = `${tall}px`;
     box.style.minHeight = `${tall + ROW * Math.max(3, Math.min(MOST_ROWS, plan.n)) + 14}px`;

@@ -29,8 +29,8 @@ export function filtersOf(filter, does) {
 
 /** Return how many are selected, of how many, which are in sight unless the last place is 0, and what the choice costs. */
 export function footOf(plan, state, firstPlace, lastPlace) {
-  const { n_shown: shown, n_selected_here: here } = state;
-  const some = here === shown ? "all" : here === 0 ? "none" : count(here);
+  const { n_shown: shown, n_readable: readable, n_selected_here: here } = state;
+  const some = here === readable ? "all" : here === 0 ? "none" : count(here);
   const part = shown === plan.n ? "" : ` · ${count(shown)} shown, ${some} of them selected`;
   const range = lastPlace ? `rows ${count(firstPlace)}–${count(lastPlace)} of ${count(shown)} · ` : "";
   return [h("b", {}, `${count(state.n_selected)} selected`), " ", h("span", { class: "ps-muted" }, `of ${count(plan.n, "id")}${part}`), " ",

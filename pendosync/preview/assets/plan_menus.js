@@ -57,6 +57,7 @@ export function columnMenu(column, choices, asks, isPinned, does) {
   if (column.kind === "date") filters.push(line("From", input("low", "date", "")), line("To", input("high", "date", "")), h("div", { class: "ps-muted" }, choices.low ? `${choices.low} to ${choices.high}` : "no dates"));
   filters.push(...choices.top.map(([one, n]) => box(one, value(one), n)));
   if (choices.n_nulls && column.kind !== "other") filters.push(box(null, "nothing there", choices.n_nulls));
+  if (choices.n_sampled) filters.push(h("div", { class: "ps-muted" }, `Values seen in ${count(choices.n_sampled, "row")} from all through the plan`));
   return [
     h("div", { class: "ps-title ps-cut" }, value(column.name)),
     h("div", { class: "pp-doing" }, button("↑ Sort", () => does.sort(false)), button("↓ Sort", () => does.sort(true)),

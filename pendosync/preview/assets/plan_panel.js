@@ -7,14 +7,15 @@ const WIDTH = 108, HEIGHT = 20;
 /** Return what stands below a field's name: how many change, how many have a value, and how the values lie. */
 export function fieldPicture(column, picture) {
   const percent = (share) => share > 0 && share < 0.01 ? "< 1 %" : share < 1 && share > 0.99 ? "> 99 %" : `${Math.round(100 * share)} %`;
-  const told = picture?.is_loss ? `${count(picture.n_cleared)} cleared` : `${count(column.n_changed)} ${column.is_compared ? "change" : "filled"}`;
+  const told = picture?.is_loss ? `${count(picture.n_cleared)} ${picture.is_sample ? `of ${count(picture.n)} ` : ""}cleared` : `${count(column.n_changed)} ${column.is_compared ? "change" : "filled"}`;
   const shares = picture ? picture.held.map((n) => picture.n ? n / picture.n : 0) : [];
   const words = shares.map(percent);
   const node = h("div", { class: "pp-picture" }, h("div", { class: `pp-sub ${picture?.is_loss ? "ps-warn" : "ps-muted"}` },
     h("span", { class: "ps-cut" }, picture?.is_loss ? h("span", { "aria-hidden": "true" }, "△ ") : null, told), h("span", {}, words[1] ?? "")));
   if (!picture) return node;
-  const moves = `${count(column.n_changed, "change")}: ${count(picture.n_new)} new, ${count(picture.n_cleared)} cleared. ${words[0]} filled before, ${words[1]} after.`;
-  const sentence = `${column.is_compared ? moves : `${words[1]} filled.`} ${distributionWords(picture, column.is_compared)}`;
+  const seen = picture.is_sample ? ` of the ${count(picture.n)} ids looked at` : "";
+  const moves = `${count(column.n_changed, "change")}: ${count(picture.n_new)} new, ${count(picture.n_cleared)} cleared${seen}. ${words[0]} filled before, ${words[1]} after.`;
+  const sentence = `${column.is_compared ? moves : `${words[1]} filled${seen}.`} ${distributionWords(picture, column.is_compared)}`;
   node.title = sentence;
   node.append(bars(picture, column.is_compared, `${visible(column.name)}: ${sentence}`), h("div", { class: "pp-held", "aria-hidden": "true" },
     h("i", { class: "pp-held-before", style: `width:${100 * shares[0]}%` }), h("i", { class: "pp-held-after", style: `width:${100 * shares[1]}%` })));

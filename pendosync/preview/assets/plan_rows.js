@@ -20,12 +20,12 @@ export function drawRow([at, isOn, action, id, cells], place, top, look) {
   const cell = (column, number) => marked(drawCell(column, cells[names.indexOf(column.name)] ?? ["", null], {
     id: cellId(uid, place, number), "aria-colindex": number + 1, style: `width:${columns.widthOf(column)}px` }), number);
   const tick = h("div", { class: "pp-cell pp-tick", role: "gridcell", id: cellId(uid, place, 0), "aria-colindex": 1, style: `width:${TICK_WIDTH}px` },
-    h("input", { type: "checkbox", checked: isOn, tabIndex: -1, "aria-label": `Select ${visible(id)}` }));
-  const named = h("div", { class: "pp-cell pp-id ps-mono", role: "rowheader", id: cellId(uid, place, 1), "aria-colindex": 2, title: visible(id), style: `width:${columns.idWidth()}px` },
-    value(id), DEEDS[action] ? h("span", { class: "pp-mark" }, ` ${DEEDS[action]}`) : null);
+    id === null ? null : h("input", { type: "checkbox", checked: isOn, tabIndex: -1, "aria-label": `Select ${visible(id)}` }));
+  const named = h("div", { class: "pp-cell pp-id ps-mono", role: "rowheader", id: cellId(uid, place, 1), "aria-colindex": 2, title: id === null ? "" : visible(id), style: `width:${columns.idWidth()}px` },
+    id === null ? h("i", { class: "pp-mark" }, "can't be read") : value(id), DEEDS[action] ? h("span", { class: "pp-mark" }, ` ${DEEDS[action]}`) : null);
   const fixed = h("div", { class: "pp-fixed", role: "presentation" }, marked(tick, 0), marked(named, 1), pinned.map((column, index) => cell(column, index + 2)));
   return h("div", {
-    class: `pp-row ${isOn ? "pp-on" : ""} ${openAt === at ? "pp-open" : ""} ${action === "skip" ? "pp-skipped" : ""}`, role: "row", style: `top:${top}px`,
+    class: `pp-row ${isOn ? "pp-on" : ""} ${openAt === at ? "pp-open" : ""} ${action === "skip" || id === null ? "pp-skipped" : ""}`, role: "row", style: `top:${top}px`,
     "aria-rowindex": place + 2, "aria-selected": isOn, "data-place": place, "data-at": at,
   }, fixed, h("div", { class: "pp-skip", role: "presentation", style: `width:${before}px` }),
   moving.map((column, index) => cell(column, index + 2 + pinned.length + skipped)));
@@ -49,7 +49,7 @@ export function drawHead(look, state, kind, pictures, does) {
   const { columns, layout } = look;
   const { pinned, moving, skipped, before } = layout;
   const all = h("input", { type: "checkbox", "aria-label": "Select all rows shown", "data-focus": "all", onclick: () => does.all(all.checked) });
-  all.checked = state.n_shown > 0 && state.n_selected_here === state.n_shown;
+  all.checked = state.n_shown > 0 && state.n_selected_here === state.n_readable;
   all.indeterminate = state.n_selected_here > 0 && !all.checked;
   all.disabled = state.n_shown === 0;
   const heading = (name, column, number, width) => {
