@@ -15,7 +15,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import Final
@@ -30,7 +30,8 @@ _HEAD: Final = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Len
 class _Sink:
     """What came so far, and how long an answer takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self.fields = fields
         self.requests = self.n_bytes = self.records = 0
         self.latency_s = 0.0
 
@@ -43,7 +44,9 @@ class _Sink:
         self.requests += 1
         self.n_bytes += len(body)
         self.records += records
-        if path.startswith(b"/api/v1/metadata/"):
+        if path.startswith(b"/api/v1/metadata/schema/"):
+            told: object = {"custom": {name: {"Type": kind} for name, kind in self.fields.items()}}
+        elif path.startswith(b"/api/v1/metadata/"):
             told = {"total": records, "updated": records, "failed": 0, "missing": [], "errors": []}
         else:
             told = {"success": True, "valid": True, "writeAccess": True}
@@ -166,9 +169,14 @@ class Sink:
 
 
 @contextlib.contextmanager
-def open_sink() -> Iterator[Sink]:
-    """A sink on a free port of this machine, for the length of a block."""
-    process = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+def open_sink(fields: Mapping[str, str] | None = None) -> Iterator[Sink]:
+    """A sink on a free port of this machine, for the length of a block.
+
+    Args:
+        fields: the fields that it says it has, each with its type in Pendo's words.
+    """
+    command = [sys.executable, __file__, json.dumps(fields or {})]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdin is not None
     try:
@@ -180,7 +188,7 @@ def open_sink() -> Iterator[Sink]:
 
 
 async def _serve() -> None:
-    sink, loop = _Sink(), asyncio.get_running_loop()
+    sink, loop = _Sink(json.loads(sys.argv[1])), asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(sink), "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import polars as pl
 
-FIELDS = ("plan", "region", "email", "seats", "logins", "score", "mrr", "trial", "since", "seen")
+TYPES = {
+    "plan": "string",
+    "region": "string",
+    "email": "string",
+    "seats": "integer",
+    "logins": "integer",
+    "score": "float",
+    "mrr": "float",
+    "trial": "boolean",
+    "since": "time",
+    "seen": "time",
+}
+"""The fields of the table, with Pendo's words for their types."""
+
+FIELDS = (*TYPES,)
 
 
 def make_users(n: int, *, seed: int = 0) -> pl.DataFrame:

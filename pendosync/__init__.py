@@ -15,12 +15,14 @@ _ROOMS = {
     "client": ["Client", "open_client"],
     "diffs": ["diff_values"],
     "drift": ["check_drift"],
+    "engines": ["open_engine"],
     "errors": [
         "AnswerError",
         "BrokenError",
         "BusyError",
         "ClientError",
         "ColumnNotFoundError",
+        "EngineError",
         "FrameError",
         "HeldError",
         "JournalError",
@@ -96,6 +98,10 @@ class _Door(_ModuleType):
         """Keep a verb in its place: Python would put the room `push` there when that is imported."""
         if name not in _ROOM_OF or not isinstance(value, _ModuleType):
             super().__setattr__(name, value)
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        """Travel to another process by name, within a function of a notebook's that uses it."""
+        return _import_module, (self.__name__,)
 
     def __dir__(self) -> list[str]:
         return sorted({*vars(self), *__all__, "__version__"})

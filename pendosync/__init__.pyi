@@ -4,12 +4,14 @@ from pendosync.checks import check_values, drop_blocked, ensure_clean
 from pendosync.client import Client, open_client
 from pendosync.diffs import diff_values
 from pendosync.drift import check_drift
+from pendosync.engines import open_engine
 from pendosync.errors import (
     AnswerError,
     BrokenError,
     BusyError,
     ClientError,
     ColumnNotFoundError,
+    EngineError,
     FrameError,
     HeldError,
     JournalError,
@@ -70,6 +72,7 @@ __all__ = [
     "Client",
     "ClientError",
     "ColumnNotFoundError",
+    "EngineError",
     "FrameError",
     "Gates",
     "HeldError",
@@ -130,6 +133,7 @@ __all__ = [
     "map_events",
     "map_traits",
     "open_client",
+    "open_engine",
     "open_journal",
     "open_sandbox",
     "plan_audience",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from collections.abc import Mapping as AbstractMapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
 from dotenv import dotenv_values
 
 from pendosync.errors import SettingsError
+from pendosync.folders import make_hidden
 from pendosync.keys import WHERE, Secret
 from pendosync.regions import Pace
 
@@ -35,6 +38,13 @@ def own_folder() -> Path:
     """Return where what we write lies by default: `.pendosync` beside the nearest `.env`, or in the working directory."""
     env = find_env_file()
     return (env.parent if env else Path.cwd()) / ".pendosync"
+
+
+def new_plan_folder() -> Path:
+    """Return where a plan in parts lies by default: in `plans` of our own folder, under a name that is new."""
+    plans = own_folder() / "plans"
+    make_hidden(plans)
+    return plans / f"{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(3)}"
 
 
 def read_env(path: str | Path | None) -> tuple[dict[str, str | None], dict[str, Secret]]:

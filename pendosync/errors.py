@@ -10,6 +10,7 @@ PendosyncError
 ├── PlanError(ValueError)            empty, altered, made for another target, or held by a gate
 │   └── StalePlanError(PushError)    what Pendo holds has moved since: .moved
 ├── ClientError(RuntimeError)        a client that is closed, forked, or waits for itself
+├── EngineError(RuntimeError)        a distributed engine can't be used, or went away: .n_done .n_items
 ├── RemoteError                      Pendo, or the way to it
 │   ├── NoAnswerError                time-out or broken connection: the outcome is unknown
 │   │   └── UnreachableError         no connection at all: nothing was sent
@@ -89,7 +90,20 @@ def _short(value: object, most: int = 80) -> str:
 
 
 class PendosyncError(Exception):
-    """The root of every error that pendosync raises on purpose."""
+    """The root of every error that pendosync raises on purpose.
+
+    It travels between processes, and can be copied, with all that it holds.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), self.args, vars(self))
+
+
+def _made_again(kind: type[PendosyncError], args: tuple[Any, ...], holds: dict[str, Any]) -> PendosyncError:
+    """Return an error as it was: its class may ask for more than its message to be made by a call."""
+    error = kind.__new__(kind, *args)
+    vars(error).update(holds)
+    return error
 
 
 class SettingsError(PendosyncError, ValueError):
@@ -196,6 +210,50 @@ class PlanError(PendosyncError, ValueError):
 
 class ClientError(PendosyncError, RuntimeError):
     """A client can't be used here: it is closed, was forked, or would wait for itself."""
+
+
+class EngineError(PendosyncError, RuntimeError):
+    """A distributed engine can't be used, or went away: `.n_done` of `.n_items` were done, None where none was begun."""
+
+    def __init__(self, message: str, *, n_done: int | None = None, n_items: int | None = None) -> None:
+        super().__init__(message)
+        self.n_done = n_done
+        self.n_items = n_items
+
+    @classmethod
+    def gone(cls, n_done: int, n_items: int, *, why: str) -> EngineError:
+        return cls(
+            f"The engine went away after {n_done:,} of {counted(n_items, 'part')}: {why}. Expected its scheduler and a "
+            f"worker until the last one. Hint: start it again; the same call goes on with what is done.",
+            n_done=n_done,
+            n_items=n_items,
+        )
+
+    @classmethod
+    def given_up(cls, n_done: int, n_items: int, *, why: str) -> EngineError:
+        return cls(
+            f"The engine gave a part up after {n_done:,} of {counted(n_items, 'part')}: {why}. Expected workers that live "
+            f"through one part. Hint: give each worker more memory; the same call goes on with what is done.",
+            n_done=n_done,
+            n_items=n_items,
+        )
+
+    @classmethod
+    def other_versions(cls, package: str, ours: str, theirs: dict[str, str]) -> EngineError:
+        return cls(
+            f"The engine has {counted(len(theirs), 'worker')} with {package} "
+            f"{', '.join(sorted(set(theirs.values())))}: {listed(theirs)}. Expected {package} {ours}, as this process has "
+            f"it, so that each part is planned alike. "
+            f"Hint: pip install {package}=={ours} on the workers, and start them again."
+        )
+
+    @classmethod
+    def out_of_reach(cls, folder: object, workers: Sequence[str]) -> EngineError:
+        return cls(
+            f"The folder {str(folder)!r} can't be read and written by {counted(len(workers), 'worker')} of the engine: "
+            f"{listed(workers)}. Expected a folder that this process and each worker reach under the same path. "
+            f"Hint: name a folder on a shared disk (NFS, EFS, a mounted bucket)."
+        )
 
 
 class RemoteError(PendosyncError):

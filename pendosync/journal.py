@@ -14,7 +14,7 @@ from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, overload
 
 import polars as pl
 
@@ -27,6 +27,7 @@ from pendosync.results import IN_FLIGHT, NOT_SENT, SENT_AGAIN, SKIPPED, Creation
 from pendosync.rundb import FILE, reading, told
 from pendosync.runfile import RunRecord, Wish, ask, create_record, creation_in, is_held, settle, take_record
 from pendosync.saved import load_plan
+from pendosync.scans import scan_frames
 from pendosync.shapes import batch_numbers
 
 RUNS: Final = pl.Schema(
@@ -274,17 +275,38 @@ def read_creation(journal: Journal, run_id: str, /) -> Creation:
     return creation_in(journal.folder_of(run_id))
 
 
-def read_outcomes(journal: Journal, run_id: str, /) -> pl.DataFrame:
+@overload
+def read_outcomes(journal: Journal, run_id: str, /, *, lazy: Literal[False] = False) -> pl.DataFrame: ...
+@overload
+def read_outcomes(journal: Journal, run_id: str, /, *, lazy: Literal[True]) -> pl.LazyFrame: ...
+def read_outcomes(journal: Journal, run_id: str, /, *, lazy: bool = False) -> pl.DataFrame | pl.LazyFrame:
     """Return what became of each id of a run, as far as it is written, also while it runs.
 
+    Args:
+        journal: where the run is written.
+        run_id: which run.
+        lazy: return a lazy frame, which reads the parts of the plan one at a time whenever it is collected.
+
     Returns:
-        OUTCOMES frame, one row for each id of the plan, in its order.
+        OUTCOMES frame, one row for each id of the plan, in its order. Of a part of the plan that can't be read any more
+        the ids are null.
 
     Raises:
         JournalError: no such run, or its file can't be read.
         PlanError: its plan was altered.
     """
-    return derive_outcomes(journal, run_id, read_plan(journal, run_id)).select(OUTCOMES.names())
+    plan = read_plan(journal, run_id)
+    return scan_outcomes(journal, run_id, plan) if lazy else outcomes_of(journal, run_id, plan)
+
+
+def outcomes_of(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFrame:
+    """Return OUTCOMES of a run whose plan is at hand."""
+    return derive_outcomes(journal, run_id, plan).select(OUTCOMES.names())
+
+
+def scan_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.LazyFrame:
+    """Return `outcomes_of`, lazily: one part of the plan is read at a time, whenever it is collected."""
+    return scan_frames(lambda _columns: each_outcome(journal, run_id, plan), OUTCOMES)
 
 
 def record_verified(journal: Journal, run_id: str, verified: pl.DataFrame, /) -> None:
@@ -315,7 +337,7 @@ def record_verified(journal: Journal, run_id: str, verified: pl.DataFrame, /) ->
 
 
 def derive_outcomes(journal: Journal, run_id: str, plan: Plan, /) -> pl.DataFrame:
-    """Return OUTCOMES of a run whose plan is at hand, and `http_status`: what the batch was answered with."""
+    """Return OUTCOMES of a run whose plan is at hand, in memory, and `http_status`: what the batch was answered with."""
     return pl.concat(list(each_outcome(journal, run_id, plan)))
 
 
@@ -349,6 +371,26 @@ def each_outcome(
             exceptions, on="at", how="left", maintain_order="left"
         )
         yield joined.rechunk().select(pl.lit(run_id).alias("run_id"), *_outcome_exprs(), "http_status")
+
+
+def each_told(
+    journal: Journal, run_id: str, plan: Plan, /, *, parts: Iterable[int] | None = None
+) -> Iterator[tuple[int, pl.DataFrame, pl.DataFrame]]:
+    """Yield the place of each part of the plan that can be read, its CHANGES, and what became of each.
+
+    Args:
+        journal, run_id, plan, parts: as in `each_outcome`.
+
+    Yields:
+        The place, CHANGES, and what `each_outcome` yields.
+    """
+    places = list(range(len(plan.parts)) if parts is None else parts)
+    for at, outcomes in zip(places, each_outcome(journal, run_id, plan, parts=places), strict=True):
+        try:
+            changes = plan.parts.read(at)
+        except PlanError:
+            continue
+        yield at, changes, outcomes
 
 
 def _rows_of(plan: Plan, part: int) -> pl.DataFrame:

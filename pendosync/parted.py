@@ -102,6 +102,10 @@ class Part(Protocol):
     """Some of a plan's changes, and their problems."""
 
     @property
+    def number(self) -> int:
+        """Which of the parts that its table was cut into; those without a change may be missing between."""
+
+    @property
     def counts(self) -> Counts:
         """What they come to."""
 
@@ -119,14 +123,15 @@ class Part(Protocol):
     def problems(self) -> pl.DataFrame:
         """Return its PROBLEMS; raises as `read`."""
 
-    def save(self, folder: Path, number: int) -> dict[str, Any]:
+    def save(self, folder: Path) -> dict[str, Any]:
         """Write it to *folder*, and return what the manifest says of it."""
 
 
 class InMemory:
     """A part whose frames are at hand."""
 
-    def __init__(self, changes: pl.DataFrame, problems: pl.DataFrame) -> None:
+    def __init__(self, changes: pl.DataFrame, problems: pl.DataFrame, number: int = 0) -> None:
+        self.number = number
         self._changes = changes
         self._problems = problems
 
@@ -148,13 +153,13 @@ class InMemory:
         """As in Part."""
         return self._problems
 
-    def save(self, folder: Path, number: int) -> dict[str, Any]:
+    def save(self, folder: Path) -> dict[str, Any]:
         """As in Part."""
         files = {
-            name: write_file(folder / f"{name}-{number:04}.parquet", frame)
+            name: write_file(folder / file_of(name, self.number), frame)
             for name, frame in (("part", self._changes), ("problems", self._problems))
         }
-        return {"number": number, "digest": self.digest, "files": files, "counts": asdict(self.counts)}
+        return {"number": self.number, "digest": self.digest, "files": files, "counts": asdict(self.counts)}
 
 
 class InFile:
@@ -167,6 +172,7 @@ class InFile:
     """
 
     def __init__(self, folder: Path, entry: Mapping[str, Any], nothing: pl.DataFrame) -> None:
+        self.number: int = entry["number"]
         self.counts = Counts(**entry["counts"])
         self.digest: str = entry["digest"]
         self._folder = folder
@@ -178,30 +184,28 @@ class InFile:
         hollow = [pl.lit(None, dtype=pl.Struct({})).alias(name) for name in hollow_in(self._nothing.schema)]
         frame = self._read("part").with_columns(hollow)
         if frame.height != self.counts.n_rows or set(frame.columns) != set(self._nothing.columns):
-            raise altered(self._folder, f"{self._name('part')} does not fit the manifest")
+            raise altered(self._folder, f"{file_of('part', self.number)} does not fit the manifest")
         return frame.select(self._nothing.columns)
 
     def problems(self) -> pl.DataFrame:
         """As in Part."""
         return self._read("problems")
 
-    def save(self, folder: Path, number: int) -> dict[str, Any]:
+    def save(self, folder: Path) -> dict[str, Any]:
         """As in Part; the files stay one with those that were read where the file system can do that."""
-        for name in self._entry["files"]:
-            link_file(self._folder / self._name(name), folder / f"{name}-{number:04}.parquet")
-        return {**self._entry, "number": number}
-
-    def _name(self, what: str) -> str:
-        return f"{what}-{self._entry['number']:04}.parquet"
+        for name in (file_of(what, self.number) for what in self._entry["files"]):
+            link_file(self._folder / name, folder / name)
+        return dict(self._entry)
 
     def _read(self, what: str) -> pl.DataFrame:
-        return read_file(self._folder / self._name(what), self._entry["files"][what])
+        return read_file(self._folder / file_of(what, self.number), self._entry["files"][what])
 
 
 class Chosen:
     """Those rows of a part for which something holds."""
 
     def __init__(self, part: Part, choose: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+        self.number = part.number
         self._part = part
         self._choose = choose
         self.counts = count(self.read(), self.problems())
@@ -219,9 +223,14 @@ class Chosen:
         """As in Part."""
         return self._part.problems()
 
-    def save(self, folder: Path, number: int) -> dict[str, Any]:
+    def save(self, folder: Path) -> dict[str, Any]:
         """As in Part."""
-        return InMemory(self.read(), self.problems()).save(folder, number)
+        return InMemory(self.read(), self.problems(), self.number).save(folder)
+
+
+def file_of(what: str, number: int) -> str:
+    """Return the name of a part's file."""
+    return f"{what}-{number:04}.parquet"
 
 
 class Parts(Sequence[Part]):
@@ -232,10 +241,14 @@ class Parts(Sequence[Part]):
     Args:
         parts: at least one.
         nothing: CHANGES without a row, with the columns that each part has.
-        folder: where they lie, or None.
+        folder: where they lie, or were read from; None where they were never saved.
+        cut: into how many parts the table was cut by its ids, as `bucket_of` says; 1 where it was not.
     """
 
-    def __init__(self, parts: Sequence[Part], nothing: pl.DataFrame, folder: Path | None = None) -> None:
+    def __init__(
+        self, parts: Sequence[Part], nothing: pl.DataFrame, folder: Path | None = None, cut: int = 1
+    ) -> None:
+        self.cut = cut
         self.nothing = nothing
         self.folder = folder
         self._parts = tuple(parts)
@@ -243,9 +256,12 @@ class Parts(Sequence[Part]):
         self._turn = threading.Lock()
 
     @classmethod
-    def of(cls, changes: pl.DataFrame, problems: pl.DataFrame | None = None) -> Parts:
-        """Return the one part of a plan in memory."""
-        return cls([InMemory(changes, no_problems() if problems is None else problems)], changes.clear())
+    def of(
+        cls, changes: pl.DataFrame, problems: pl.DataFrame | None = None, folder: Path | None = None
+    ) -> Parts:
+        """Return the one part of a plan in memory; *folder* is where it was read from."""
+        part = InMemory(changes, no_problems() if problems is None else problems)
+        return cls([part], changes.clear(), folder)
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -343,7 +359,7 @@ class Parts(Sequence[Part]):
         """Return the parts with only those rows that *choose* leaves, and all their problems."""
         if self.is_whole:
             return Parts.of(choose(self._parts[0].read()), self._parts[0].problems())
-        return Parts([Chosen(part, choose) for part in self], choose(self.nothing), self.folder)
+        return Parts([Chosen(part, choose) for part in self], choose(self.nothing), self.folder, self.cut)
 
 
 def merged_problems(parts: Iterator[pl.DataFrame]) -> pl.DataFrame:

@@ -271,7 +271,7 @@ class Plan:
             cut = changes.iter_slices(_PART_ROWS) if changes.height else iter([changes])
             return write_folder(folder, manifest, cut, self.problems)
         with new_folder(folder, what="The plan") as place:
-            entries = [part.save(place, number) for number, part in enumerate(self.parts)]
+            entries = [part.save(place) for part in self.parts]
             self.write_head(place, entries)
         return folder
 
@@ -284,7 +284,14 @@ class Plan:
         """
         columns = write_file(place / COLUMNS, self.parts.nothing)
         write_manifest(
-            place, {**self._head(), "digest": self.digest, "columns": columns, "parts": [*entries]}
+            place,
+            {
+                **self._head(),
+                "digest": self.digest,
+                "columns": columns,
+                "cut": self.parts.cut,
+                "parts": [*entries],
+            },
         )
 
     def with_own_nonce(self) -> Plan:

@@ -13,6 +13,7 @@ from pendosync.client import Client
 from pendosync.errors import MappingError, PlanError, counted
 from pendosync.frames import about_of, n_sent
 from pendosync.journal import Journal, read_plan
+from pendosync.marks import mark_plan, marks_of, renew_mark
 from pendosync.message_checks import OLDEST
 from pendosync.plans import Plan
 from pendosync.pusher import Pusher
@@ -50,14 +51,20 @@ def push(plan: Plan, /, *, client: Client, journal: Journal, show: bool = True) 
     Raises:
         PlanError: the plan is empty, made for another target, or held back by a gate: `plan.held_by` says why.
         SettingsError: the key that the plan's route needs is not set, or the settings may not write.
+        HeldError: another run pushes this plan at this moment; the message says which. Nothing was sent.
         JournalError: the journal can't be written; nothing was sent.
     """
     _ensure_pushable(plan, client)
-    record = journal.record_run(plan)
-    if not plan.parts.is_whole:
-        plan = read_plan(
-            journal, record.run_id
-        )  # its own files: what becomes of the plan's folder is no matter then
+    record, place = journal.record_run(plan), marks_of(plan, journal)
+    try:
+        if (
+            not plan.parts.is_whole
+        ):  # it has files of its own by now: what becomes of the plan's folder is no matter
+            plan = read_plan(journal, record.run_id)
+        mark_plan(record, journal.folder_of(record.run_id), plan, place)
+    except BaseException:
+        record.discard()
+        raise
     return _start(plan, client, journal, record, all_of(plan), show=show, give_up=record.discard)
 
 
@@ -87,7 +94,7 @@ def resume_push(
 
     Raises:
         MappingError: *resend* is none of its choices.
-        HeldError: another process pushes this run; the message says which.
+        HeldError: another process pushes this run, or another run its plan; the message says which.
         JournalError: no such run, or its file can't be written.
         PlanError: its plan was altered, or made for another target.
         SettingsError: as in `push`.
@@ -100,6 +107,7 @@ def resume_push(
     _ensure_target(plan, client)
     record = journal.take_run(run_id)
     try:
+        renew_mark(record, journal.folder_of(run_id))
         settle_creation(record, plan, client, again=resend == "all")
         may_repeat = plan.shape.may_repeat or resend == "all"
         remaining = left_of(journal, run_id, plan, unknown=may_repeat)

@@ -26,7 +26,7 @@ from pendosync.errors import (
     counted,
 )
 from pendosync.frames import Progress, RunStateName
-from pendosync.journal import Journal, derive_outcomes
+from pendosync.journal import Journal, each_outcome
 from pendosync.lookback import Lookback
 from pendosync.loops import Shared, Supply, run_beside
 from pendosync.meter import Starts
@@ -502,8 +502,10 @@ class Pusher:
         try:
             self._record.record_end(state, self._note)
             if not all_done:  # ids were perhaps refused, found wrong or cut off, which no batch tells
-                told = derive_outcomes(self._journal, self._record.run_id, self.plan)["status"]
-                self._tally.counts = Counter(told.filter(told != "pending"))
+                self._tally.counts = Counter()
+                for outcomes in each_outcome(self._journal, self._record.run_id, self.plan):
+                    counts = outcomes["status"].value_counts().iter_rows()
+                    self._tally.counts.update({status: n for status, n in counts if status != "pending"})
         except JournalError as error:
             self.error = self.error or error
         finally:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+
 import polars as pl
 
 from pendosync.client import Client
 from pendosync.comparison import cell_problems, gone_ids, held_cells, rebase_changes
+from pendosync.env import new_plan_folder
+from pendosync.folders import new_folder
+from pendosync.held import held_in_parts
 from pendosync.planning import plan_again
 from pendosync.plans import Plan
 from pendosync.remote import fetch_held
 from pendosync.rules import row_problems
+from pendosync.saved import load_plan, seal_plan, write_part
 
 
-def refresh_plan(plan: Plan, /, *, client: Client) -> Plan:
+def refresh_plan(plan: Plan, /, *, client: Client, folder: str | Path | None = None) -> Plan:
     """Return *plan* as it is on today's values: the same wishes, place and options, of now and with a new nonce.
 
     Reads the plan's ids and writes nothing. A field that was to change still gets the plan's value, unless Pendo holds
@@ -23,6 +31,7 @@ def refresh_plan(plan: Plan, /, *, client: Client) -> Plan:
     Args:
         plan: what was planned; it is not changed.
         client: where Pendo is read; it must go to the plan's target.
+        folder: where a plan in parts is written anew; by default a new one in `.pendosync/plans`.
 
     Returns:
         A plan (0 to n ids), in the order of *plan*.
@@ -36,14 +45,29 @@ def refresh_plan(plan: Plan, /, *, client: Client) -> Plan:
     Example:
         `plan = refresh_plan(plan, client=client)`, then preview and push it like any other.
     """
-    held = fetch_held(client, plan)
-    rebased = rebase_changes(plan.changes, held)
-    gone = gone_ids(plan.changes, held)
+    if plan.parts.is_whole:
+        return _refreshed(plan, fetch_held(client, plan))
+    place = new_plan_folder() if folder is None else Path(folder)
+    now, entries = datetime.now(UTC), []
+    with held_in_parts(client, plan) as held_of, new_folder(place, what="The plan") as beside:
+        for part in plan.parts:
+            alone = plan.having(part.read(), part.problems())
+            entries.append(write_part(beside, part.number, _refreshed(alone, held_of(part.number))))
+        head = dataclasses.replace(
+            plan.having(plan.parts.nothing), shape=dataclasses.replace(plan.shape, planned_at=now)
+        )
+        seal_plan(beside, head, entries, cut=plan.parts.cut)
+    return load_plan(place)
+
+
+def _refreshed(plan: Plan, held: pl.DataFrame) -> Plan:
+    changes = plan.changes
+    rebased, gone = rebase_changes(changes, held), gone_ids(changes, held)
     reason = (
         f"Pendo does not know this {plan.shape.kind} any more; plan its table again with create='unknown_ids' to "
         f"create it"
     )
     lost = row_problems(gone, reason, rule="not_in_pendo", severity="block_row")
-    there = held_cells(plan.changes, held, what="after")
+    there = held_cells(changes, held, what="after")
     known = cell_problems(there, "Pendo holds it already", rule="already_held", severity="warn")
     return plan_again(plan, rebased, problems=pl.concat([plan.problems, lost, known]))

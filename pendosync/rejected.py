@@ -11,6 +11,7 @@ from pendosync.checks import check_values, drop_blocked
 from pendosync.comparison import is_change, rebase_changes
 from pendosync.errors import FrameError, MappingError, PlanError, counted, listed, nearest
 from pendosync.frames import (
+    OUTCOMES,
     REJECTED,
     VALUES,
     about_column,
@@ -21,7 +22,7 @@ from pendosync.frames import (
     raw_of,
     struct_of,
 )
-from pendosync.journal import Journal, derive_outcomes, read_creation, read_plan
+from pendosync.journal import Journal, each_told, read_creation, read_plan
 from pendosync.mapping import Mapping
 from pendosync.planning import plan_again
 from pendosync.plans import Plan
@@ -78,9 +79,7 @@ def plan_rejected(
     if plan.shape.audience is not None:
         create = "never"
         _ensure_unmended(mended)
-    told = derive_outcomes(journal, run_id, plan).select("status", "reason")
-    is_rejected = told["status"].is_in(REJECTED)
-    rejected, told = plan.changes.filter(is_rejected).rechunk(), told.filter(is_rejected)
+    rejected, told = _rejected_of(journal, run_id, plan)
     if create == "unknown_ids":
         rejected = _as_created(rejected, told["status"] == "missing")
     reason = pl.format("{}: {}", "status", pl.col("reason").fill_null("no reason was given"))
@@ -92,6 +91,16 @@ def plan_rejected(
         asked = problems.join(cells.select("id"), on="id", how="semi", maintain_order="left")
         problems = pl.concat([asked, found])
     return plan_again(plan, rejected, problems=problems, create=create)
+
+
+def _rejected_of(journal: Journal, run_id: str, plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return CHANGES that could not be written, and `status` and `reason` of each."""
+    found = [plan.parts.nothing], [OUTCOMES.to_frame().select("status", "reason")]
+    for _, changes, told in each_told(journal, run_id, plan):
+        is_rejected = told["status"].is_in(REJECTED)
+        found[0].append(changes.filter(is_rejected))
+        found[1].append(told.select("status", "reason").filter(is_rejected))
+    return pl.concat(found[0], rechunk=True), pl.concat(found[1], rechunk=True)
 
 
 def _gone_on_with(plan: Plan, journal: Journal, run_id: str) -> Plan:

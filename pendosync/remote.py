@@ -201,10 +201,25 @@ def iter_values(
     Raises:
         FrameError, RemoteError: as `fetch_values`.
     """
-    types, first_row = _types_in(like), 0
-    for ids, records in _read_pages(client, mapping.kind, page_size, None):
+    return iter_typed(
+        client, kind=mapping.kind, group=mapping.group, types=_types_in(like), page_size=page_size
+    )
+
+
+def iter_typed(
+    client: Client,
+    /,
+    *,
+    kind: Kind,
+    group: str,
+    types: AbstractMapping[str, FieldType],
+    page_size: int = PAGE_SIZE,
+) -> Iterator[pl.DataFrame]:
+    """Yield what `iter_values` does of some fields of one group."""
+    first_row = 0
+    for ids, records in _read_pages(client, kind, page_size, None):
         rows = pl.int_range(first_row, first_row + len(ids), dtype=pl.UInt32).alias("row")
-        yield values_frame(ids, records, mapping.group, types).with_columns(rows)
+        yield values_frame(ids, records, group, types).with_columns(rows)
         first_row += len(ids)
 
 
@@ -225,6 +240,22 @@ def fetch_held(
         PlanError: the plan was made for another target.
         RemoteError: Pendo can't be read.
     """
+    ensure_readable(client, plan)
+    return fetch_typed(
+        client,
+        kind=plan.shape.kind,
+        group=plan.shape.group,
+        types=change_types(plan.parts.nothing),
+        ids=plan.changes["id"] if ids is None else ids,
+    )
+
+
+def ensure_readable(client: Client, plan: Plan, /) -> None:
+    """Return nothing where what Pendo holds can be compared with *plan*.
+
+    Raises:
+        PlanError: nothing of its kind is held, or it was made for another target.
+    """
     if plan.shape.audience is not None:
         raise PlanError(
             f"Who is a member of {plan.shape.audience} can't be read from Pendo in a call. Expected a plan of visitors' or "
@@ -240,13 +271,6 @@ def fetch_held(
             f"The plan was made for {plan.target}, the client reads {client.target}. Expected the same place. "
             f"Hint: open_client with the plan's region."
         )
-    return fetch_typed(
-        client,
-        kind=plan.shape.kind,
-        group=plan.shape.group,
-        types=change_types(plan.parts.nothing),
-        ids=plan.changes["id"] if ids is None else ids,
-    )
 
 
 def check_access(client: Client, /) -> str:

@@ -107,10 +107,13 @@ class RunRecord:
     Attributes:
         run_id: which run.
         n_left: how many statements were left to be written with a later one, all in all.
+        at_beat, at_close: called whenever the pusher says that it lives, and once it lets go.
     """
 
     def __init__(self, run_id: str, folder: Path, lock: FileLock) -> None:
         self.run_id = run_id
+        self.at_beat: list[Callable[[], None]] = []
+        self.at_close: list[Callable[[], None]] = []
         self._folder = folder
         self._lock = lock
         self._token = secrets.token_hex(8)
@@ -323,6 +326,8 @@ class RunRecord:
         """
         with self._writing() as db:
             (wish,) = db.execute("SELECT wish FROM run").fetchone()
+        for call in self.at_beat:
+            call()
         known: dict[str, Wish] = {"pause": "pause", "cancel": "cancel"}
         return known.get(wish, "")
 
@@ -338,6 +343,8 @@ class RunRecord:
 
     def close(self) -> None:
         """Close the file and free the run for another pusher."""
+        while self.at_close:
+            self.at_close.pop()()
         try:
             with contextlib.suppress(sqlite3.Error):  # one plain file can be read from a read-only disk too
                 self._db.execute("PRAGMA journal_mode = DELETE")

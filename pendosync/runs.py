@@ -11,14 +11,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol, overload
 
 import polars as pl
 
 from pendosync.client import Client
 from pendosync.errors import PendosyncError, PushError, StalePlanError, counted
-from pendosync.frames import OUTCOMES, Progress
-from pendosync.journal import Journal, derive_outcomes, read_outcomes, read_state
+from pendosync.frames import Progress
+from pendosync.journal import Journal, outcomes_of, read_outcomes, read_state, scan_outcomes
 from pendosync.plans import Plan
 from pendosync.preview.deeds import Deeds
 from pendosync.pusher import Pusher
@@ -182,15 +182,20 @@ class Run:
     @property
     def outcomes(self) -> pl.DataFrame:
         """OUTCOMES frame as it stands: one row for each id of the plan."""
-        return derive_outcomes(self._journal, self.id, self.plan).select(OUTCOMES.names())
+        return outcomes_of(self._journal, self.id, self.plan)
 
-    def wait(self, timeout_s: float | None = None) -> pl.DataFrame:
+    @overload
+    def wait(self, timeout_s: float | None = None, *, lazy: Literal[False] = False) -> pl.DataFrame: ...
+    @overload
+    def wait(self, timeout_s: float | None = None, *, lazy: Literal[True]) -> pl.LazyFrame: ...
+    def wait(self, timeout_s: float | None = None, *, lazy: bool = False) -> pl.DataFrame | pl.LazyFrame:
         """Return OUTCOMES once the run is over. Interrupting the wait (■) stops the run cleanly, and says how to go on.
 
         A run that another process pushes goes on when the wait for it is interrupted.
 
         Args:
             timeout_s: give up waiting after so many seconds; the run goes on.
+            lazy: as in `read_outcomes`; for a plan that is larger than memory.
 
         Raises:
             PushError: the run stopped before its end; `.outcomes` says what became of each id.
@@ -205,8 +210,8 @@ class Run:
             raise
         error = self._way.error
         if error is not None:
-            raise self._stopped_error(error)
-        return self.outcomes
+            raise self._stopped_error(error, lazy=lazy)
+        return self._outcomes(lazy=lazy)
 
     def _wait_until_over(self, timeout_s: float | None) -> None:
         end_s = None if timeout_s is None else time.monotonic() + timeout_s
@@ -261,8 +266,8 @@ class Run:
                 file=sys.stderr,
             )
 
-    def _stopped_error(self, error: PendosyncError) -> PushError:
-        outcomes = self._outcomes_or_none()
+    def _stopped_error(self, error: PendosyncError, *, lazy: bool) -> PushError:
+        outcomes = self._outcomes_or_none(lazy=lazy)
         if isinstance(error, StalePlanError):
             return StalePlanError(str(error), moved=error.moved, run_id=self.id, outcomes=outcomes)
         left = self._n_not_sent()
@@ -278,9 +283,12 @@ class Run:
     def _n_not_sent(self) -> int:
         return len(self.plan) - sum(n for status, n in self.progress.counts.items() if status != "pending")
 
-    def _outcomes_or_none(self) -> pl.DataFrame | None:
+    def _outcomes(self, *, lazy: bool) -> pl.DataFrame | pl.LazyFrame:
+        return scan_outcomes(self._journal, self.id, self.plan) if lazy else self.outcomes
+
+    def _outcomes_or_none(self, *, lazy: bool) -> pl.DataFrame | pl.LazyFrame | None:
         try:
-            return self.outcomes
+            return self._outcomes(lazy=lazy)
         except PendosyncError:
             return None
 

@@ -15,7 +15,7 @@ from pendosync.folders import altered, hollow_in, read_file, read_frames, read_m
 from pendosync.frames import DTYPES, PROBLEMS, empty_changes, ensure_frame
 from pendosync.gates import Canary, Gates
 from pendosync.mapping import Mapping
-from pendosync.parted import COLUMNS, InFile, Parts
+from pendosync.parted import COLUMNS, InFile, InMemory, Parts
 from pendosync.plans import Plan
 from pendosync.regions import Pace, Target
 from pendosync.shapes import Audience, Shape
@@ -44,10 +44,12 @@ def load_plan(folder: str | Path, /) -> Plan:
 
 def write_part(folder: Path, number: int, plan: Plan, /) -> dict[str, Any]:
     """Write a plan in memory to *folder* as one part of a larger one, and return what `seal_plan` is to be told of it."""
-    return plan.parts[0].save(folder, number)
+    return InMemory(plan.changes, plan.problems, number).save(folder)
 
 
-def seal_plan(folder: Path, head: Plan, entries: Sequence[AbstractMapping[str, Any]], /) -> None:
+def seal_plan(
+    folder: Path, head: Plan, entries: Sequence[AbstractMapping[str, Any]], /, *, cut: int = 1
+) -> None:
     """Write to *folder* what makes the parts that lie there a plan, which `load_plan` reads.
 
     Args:
@@ -55,9 +57,10 @@ def seal_plan(folder: Path, head: Plan, entries: Sequence[AbstractMapping[str, A
         head: a plan of the same mapping, target, shape, gates and notes, and with the columns that each part has. Its
             changes don't count, and its nonce is made anew, of all that the parts hold.
         entries: what `write_part` returned of each, in order.
+        cut: into how many parts the table was cut by its ids; 1 where it was not.
     """
     nothing = head.parts.nothing
-    parts = Parts([InFile(folder, entry, nothing) for entry in entries], nothing)
+    parts = Parts([InFile(folder, entry, nothing) for entry in entries], nothing, cut=cut)
     dataclasses.replace(head, parts=parts).with_own_nonce().write_head(folder, entries)
 
 
@@ -66,10 +69,10 @@ def _read_parts(place: Path, manifest: AbstractMapping[str, Any]) -> Parts:
     entries = manifest.get("parts")
     if entries is None:
         changes, problems = read_frames(place, manifest["files"])
-        parts = Parts.of(_whole(changes, brick), ensure_frame(problems, PROBLEMS, "problems"))
+        parts = Parts.of(_whole(changes, brick), ensure_frame(problems, PROBLEMS, "problems"), place)
     else:
         nothing = _whole(read_file(place / COLUMNS, manifest["columns"]), brick)
-        parts = Parts([InFile(place, entry, nothing) for entry in entries], nothing, place)
+        parts = Parts([InFile(place, entry, nothing) for entry in entries], nothing, place, manifest["cut"])
     if parts.first_rows[-1] != manifest["n_ids"]:
         raise ValueError("the parts do not fit the manifest")
     return parts

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -12,8 +11,7 @@ import polars as pl
 
 from pendosync.client import Client
 from pendosync.engines import Engine, ensure_engine
-from pendosync.env import own_folder
-from pendosync.folders import make_hidden
+from pendosync.env import new_plan_folder
 from pendosync.gates import Canary, Gates
 from pendosync.mapping import Mapping
 from pendosync.planning import BATCH_SIZE
@@ -88,7 +86,7 @@ def plan_table(
     )
     read = _in_memory(table, recipe.columns) if folder is None and engine is None else None
     if read is None:
-        place = Path(folder).absolute() if folder is not None else _own_folder()
+        place = Path(folder).absolute() if folder is not None else new_plan_folder()
         return plan_in_parts(
             table, recipe, client=client, before=before, folder=place, engine=ensure_engine(engine)
         )
@@ -105,9 +103,3 @@ def _in_memory(table: pl.DataFrame | pl.LazyFrame, columns: Sequence[str]) -> pl
         return collect_table(table, columns=columns)
     read = collect_table(table.head(IN_MEMORY + 1), columns=columns)
     return read if read.height <= IN_MEMORY else None
-
-
-def _own_folder() -> Path:
-    plans = own_folder() / "plans"
-    make_hidden(plans)
-    return plans / f"{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(3)}"

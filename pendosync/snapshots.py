@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping as AbstractMapping
+from dataclasses import dataclass
 
 import polars as pl
 
 from pendosync.errors import MappingError
 from pendosync.frames import CHANGE_COLUMNS, cell_text, change_fields, raw_cell, raw_of
-from pendosync.journal import WRITTEN, Journal, derive_outcomes, may_be_written, read_plan, read_runs
+from pendosync.journal import WRITTEN, Journal, each_told, may_be_written, read_plan, read_runs
 from pendosync.mapping import Mapping
+from pendosync.plans import Plan
 from pendosync.regions import Target
 
 
@@ -65,8 +67,32 @@ def last_pushed(journal: Journal, mapping: Mapping, /, *, target: Target) -> dic
     return {name: cells.filter("is_sure").drop("is_sure") for name, cells in newest.items()}
 
 
+@dataclass(frozen=True)
+class Among:
+    """The ids of one part of a plan.
+
+    Args:
+        ids: a frame with a column `id`.
+        part, cut: which part, and into how many the table was cut.
+    """
+
+    ids: pl.DataFrame
+    part: int
+    cut: int
+
+    def parts_of(self, plan: Plan) -> list[int]:
+        """Return the parts of another plan that may hold them: a table that was cut into as many has them in one."""
+        is_alike = self.cut == plan.parts.cut > 1
+        return [at for at, part in enumerate(plan.parts) if not is_alike or part.number == self.part]
+
+
 def pushed_cells(
-    journal: Journal, run_ids: Iterable[str], /, *, types: AbstractMapping[str, pl.DataType] | None = None
+    journal: Journal,
+    run_ids: Iterable[str],
+    /,
+    *,
+    types: AbstractMapping[str, pl.DataType] | None = None,
+    among: Among | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Return what some runs wrote, or may have written, in their order.
 
@@ -74,6 +100,7 @@ def pushed_cells(
         journal: where they are written.
         run_ids: which runs.
         types: field → polars type, as its values are to come; by default the type of the latest run.
+        among: of whom; all when left out.
 
     Returns:
         Per field a frame `id`, the field, `raw`, `run_id` and `is_sure` (whether the outcome says that it was
@@ -82,15 +109,16 @@ def pushed_cells(
     parts: dict[str, list[pl.DataFrame]] = {}
     for run_id in run_ids:
         plan = read_plan(journal, run_id)
-        told = derive_outcomes(journal, run_id, plan).select("status", "http_status")
-        touched = plan.changes.select(CHANGE_COLUMNS).hstack(
-            told.select(
-                pl.col("status").is_in(WRITTEN).alias("is_sure"), may_be_written().alias("is_touched")
-            )
-        )
-        touched = touched.filter("is_touched").rechunk()
-        for name in change_fields(touched):
-            parts.setdefault(name, []).append(_cells_of(touched, name, run_id))
+        places = among.parts_of(plan) if among else None
+        for _, changes, told in each_told(journal, run_id, plan, parts=places):
+            is_sure = told["status"].is_in(WRITTEN).alias("is_sure")
+            is_touched = told.select(may_be_written()).to_series()
+            touched = changes.select(*CHANGE_COLUMNS).with_columns(is_sure).filter(is_touched)
+            if among is not None:
+                touched = touched.join(among.ids, on="id", how="semi", maintain_order="left")
+            touched = touched.rechunk()
+            for name in change_fields(touched):
+                parts.setdefault(name, []).append(_cells_of(touched, name, run_id))
     wanted = {name: (types or {}).get(name, found[-1].schema[name]) for name, found in parts.items()}
     return {
         name: pl.concat([_as_type(cells, name, wanted[name]) for cells in found])

@@ -95,7 +95,7 @@ def plan_in_parts(
         like = like if before is None else before.lazy().select(_columns_of(before, like)).clear().collect()
     job = Job(recipe, work.folder, head.parts.nothing, None if held is None else like)
     _plan_parts(job, cut, held, work, engine)
-    return _seal(head, work, folder)
+    return _seal(head, work, folder, n_parts)
 
 
 # --- the table, and what is held, cut into parts ------------------------------------------------------------------
@@ -120,10 +120,8 @@ def _fingerprint(table: Frame, recipe: Recipe, before: Frame | None, n_rows: int
 def _told(expr: pl.Expr) -> str:
     try:
         return expr.meta.serialize().hex()
-    except (
-        ImportError,
-        pl.exceptions.PolarsError,
-    ):  # it calls Python: nobody knows whether that does the same
+    except (ImportError, pl.exceptions.PolarsError):
+        # it calls Python: nobody knows whether that does the same
         return secrets.token_hex(8)
 
 
@@ -276,7 +274,7 @@ def _plan_parts(job: Job, cut: Scattered, held: Scattered | None, work: Work, en
         pass
 
 
-def _seal(head: Plan, work: Work, folder: Path) -> Plan:
+def _seal(head: Plan, work: Work, folder: Path, n_parts: int) -> Plan:
     """Give the plan its folder: its parts, and one more for what is wrong with whole columns."""
     done = [told for _, told in sorted(work.done().items())]
     n_compared = None if head.mapping.is_message else sum(told["n_compared"] for told in done)
@@ -290,7 +288,7 @@ def _seal(head: Plan, work: Work, folder: Path) -> Plan:
         if of_columns.height or not entries:
             last = max((entry["number"] for entry in entries), default=-1) + 1
             entries.append(write_part(place, last, head.having(head.changes, of_columns)))
-        seal_plan(place, head, entries)
+        seal_plan(place, head, entries, cut=n_parts)
     shutil.rmtree(work.folder, ignore_errors=True)
     return load_plan(folder)
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, Literal
 
 import polars as pl
@@ -18,14 +22,18 @@ from pendosync.comparison import (
     rebase_changes,
     shown,
 )
-from pendosync.errors import MappingError, PlanError
+from pendosync.env import new_plan_folder
+from pendosync.errors import MappingError, PlanError, counted
+from pendosync.folders import new_folder
 from pendosync.frames import CHANGE_COLUMNS, about_column, change_fields, raw_cell, raw_of, struct_of
-from pendosync.journal import Journal, derive_outcomes, may_be_written, read_plan, read_runs
+from pendosync.held import held_in_parts
+from pendosync.journal import Journal, each_told, may_be_written, read_plan, read_runs
 from pendosync.planning import plan_changes
 from pendosync.plans import Plan
 from pendosync.remote import fetch_held
 from pendosync.rules import no_problems, row_problems
-from pendosync.snapshots import pushed_cells
+from pendosync.saved import load_plan, seal_plan, write_part
+from pendosync.snapshots import Among, pushed_cells
 
 _UNREAD: Final = (
     "Pendo was not read: it is taken to hold what this journal last pushed. What others changed since shows with "
@@ -43,6 +51,7 @@ def plan_undo(
     client: Client | None = None,
     absent: Literal["leave", "null"] = "leave",
     theirs: Literal["leave", "overwrite"] = "leave",
+    folder: str | Path | None = None,
 ) -> Plan:
     """Return the plan that puts back the values that stood before a run. Writes nothing.
 
@@ -66,6 +75,8 @@ def plan_undo(
             audience who perhaps were none, who leave it then.
         theirs: values that somebody changed after the push are left as they are (`leave`), or go back all the same
             (`overwrite`).
+        folder: where the undo of a plan in parts is written, as one in parts; by default a new one in
+            `.pendosync/plans`.
 
     Returns:
         A plan: previewed, dry-run and pushed like any other; `undoes` names the run. Its `before` is what Pendo holds
@@ -78,7 +89,7 @@ def plan_undo(
         RemoteError: Pendo can't be read.
 
     Cost: with a client one request an id up to 200 ids, above that all that Pendo holds, by pages of 100,000; without
-    one, reads each later run of the same kind and place.
+    one, reads each later run of the same kind and place. Of a plan in parts, memory holds one of them.
     Source: Pendo has no call that removes a value, and bulk delete marks ids for good (read 2026-11-23).
     """
     for name, value, choices in (
@@ -91,31 +102,90 @@ def plan_undo(
     if pushed.shape.audience is not None:
         return undo_audience(journal, run_id, pushed, client=client, absent=absent)
     _ensure_held(pushed)
-    touched = _touched(journal, run_id, pushed)
-    held = (
-        fetch_held(client, pushed, ids=touched["id"])
-        if client is not None
-        else _held_by_journal(journal, run_id, touched)
-    )
-    judged = _judged(touched, held, theirs)
-    back = _reversed(judged, held, absent)
-    lines = [
-        _not_in_pendo(touched, held, pushed.shape.kind),
-        *([_changed_since(touched, held)] if theirs == "leave" else []),
-        _already_back(touched, held, was_read=client is not None),
-        _cannot_undo(judged, absent),
-        _goes_back_raw(back),
-    ]
-    undo = plan_changes(
-        back,
-        mapping=pushed.mapping,
-        target=pushed.target,
-        problems=pl.concat(lines),
-        batch_size=pushed.shape.batch_size,
-        gates=pushed.gates,
-        n_compared=pushed.n_compared,
-    )
-    return dataclasses.replace(undo, undoes=run_id, notes=() if client is not None else (_UNREAD,))
+    undoing = _Undoing(journal, run_id, pushed, absent, theirs, was_read=client is not None)
+    if pushed.parts.is_whole:
+        ((_, changes, told),) = each_told(journal, run_id, pushed)
+        touched = undoing.touched(changes, told)
+        held = fetch_held(client, pushed, ids=touched["id"]) if client else undoing.held_by_journal(touched)
+        return undoing.plan(touched, held)
+    place = new_plan_folder() if folder is None else Path(folder)
+    with (
+        held_in_parts(client, pushed) if client else nullcontext() as held_of,
+        new_folder(place, what="The plan") as beside,
+    ):
+        entries, n_lost = [], len(pushed.parts)
+        for at, changes, told in each_told(journal, run_id, pushed):
+            touched, n_lost, number = undoing.touched(changes, told), n_lost - 1, pushed.parts[at].number
+            held = held_of(number) if held_of else undoing.held_by_journal(touched, number)
+            entries.append(write_part(beside, number, undoing.plan(touched, held)))
+        seal_plan(beside, undoing.head(n_lost), entries, cut=pushed.parts.cut)
+    return load_plan(place)
+
+
+@dataclass(frozen=True)
+class _Undoing:
+    """What undoing each part of a run has in common."""
+
+    journal: Journal
+    run_id: str
+    pushed: Plan
+    absent: Literal["leave", "null"]
+    theirs: Literal["leave", "overwrite"]
+    was_read: bool
+    planned_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def touched(self, changes: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+        """Return the changes that Pendo wrote, or may have written: not those that were missing, refused or never sent."""
+        about = about_column(self.pushed.parts.nothing)
+        is_touched = told.select(may_be_written()).to_series()
+        return changes.filter(is_touched).select(*CHANGE_COLUMNS, *about).rechunk()
+
+    def held_by_journal(self, touched: pl.DataFrame, part: int | None = None) -> pl.DataFrame:
+        """Return VALUES that Pendo holds as far as the journal knows: what the run pushed, then what later ones did."""
+        types = dict(touched.schema["after"])  # type: ignore[call-overload]
+        among = None if part is None else Among(touched, part, self.pushed.parts.cut)
+        later = pushed_cells(self.journal, _later_runs(self.journal, self.run_id), types=types, among=among)
+        held = touched.select("row", "id", "after", "after_raw")
+        for name in types:
+            own, own_raw = pl.col("after").struct.field(name), raw_cell(name, "after_raw")
+            held = held.with_columns(own.alias(name), own_raw.alias(f"\0raw {name}"))
+            if name in later:
+                held = _overlaid(held, _sure_enough(later[name], touched, name), name)
+        raws = [(name, pl.col(f"\0raw {name}")) for name in types]
+        return held.rechunk().select("row", "id", raw_of(raws).alias("raw"), *types)
+
+    def plan(self, touched: pl.DataFrame, held: pl.DataFrame) -> Plan:
+        """Return the plan that puts back what was *touched*, on what is *held*."""
+        judged = _judged(touched, held, self.theirs)
+        back = _reversed(judged, held, self.absent)
+        lines = [
+            _not_in_pendo(touched, held, self.pushed.shape.kind),
+            *([_changed_since(touched, held)] if self.theirs == "leave" else []),
+            _already_back(touched, held, was_read=self.was_read),
+            _cannot_undo(judged, self.absent),
+            _goes_back_raw(back),
+        ]
+        return self._planned(back, pl.concat(lines), () if self.was_read else (_UNREAD,))
+
+    def head(self, n_lost: int) -> Plan:
+        """Return the plan without any change, of which *n_lost* parts could not be read."""
+        lost = f"{counted(n_lost, 'part')} of the run's plan can't be read: what it pushed is not taken back."
+        nothing = self.pushed.parts.nothing.select(*CHANGE_COLUMNS, *about_column(self.pushed.parts.nothing))
+        notes = (*(() if self.was_read else (_UNREAD,)), *((lost,) if n_lost else ()))
+        return self._planned(nothing, no_problems(), notes)
+
+    def _planned(self, back: pl.DataFrame, problems: pl.DataFrame, notes: tuple[str, ...]) -> Plan:
+        undo = plan_changes(
+            back,
+            mapping=self.pushed.mapping,
+            target=self.pushed.target,
+            problems=problems,
+            batch_size=self.pushed.shape.batch_size,
+            planned_at=self.planned_at,
+            gates=self.pushed.gates,
+            n_compared=self.pushed.n_compared,
+        )
+        return dataclasses.replace(undo, undoes=self.run_id, notes=notes)
 
 
 def _ensure_held(pushed: Plan) -> None:
@@ -128,28 +198,6 @@ def _ensure_held(pushed: Plan) -> None:
             f"{told.get(pushed.shape.kind, 'This can not be taken back')}: Pendo holds nothing that stood before it. Expected "
             f"a run of visitors or accounts. Hint: read_runs(journal) lists each run's kind."
         )
-
-
-def _touched(journal: Journal, run_id: str, pushed: Plan) -> pl.DataFrame:
-    """Return the changes that Pendo wrote, or may have written: not those that were missing, refused or never sent."""
-    told = derive_outcomes(journal, run_id, pushed).select("status", "http_status")
-    about = about_column(pushed.changes)
-    touched = pushed.changes.select(*CHANGE_COLUMNS, *about).hstack(told).filter(may_be_written())
-    return touched.drop("status", "http_status").rechunk()
-
-
-def _held_by_journal(journal: Journal, run_id: str, touched: pl.DataFrame) -> pl.DataFrame:
-    """Return VALUES that Pendo holds as far as the journal knows: what the run pushed, then what later ones did."""
-    types = dict(touched.schema["after"])  # type: ignore[call-overload]
-    later = pushed_cells(journal, _later_runs(journal, run_id), types=types)
-    held = touched.select("row", "id", "after", "after_raw")
-    for name in types:
-        own, own_raw = pl.col("after").struct.field(name), raw_cell(name, "after_raw")
-        held = held.with_columns(own.alias(name), own_raw.alias(f"\0raw {name}"))
-        if name in later:
-            held = _overlaid(held, _sure_enough(later[name], touched, name), name)
-    raws = [(name, pl.col(f"\0raw {name}")) for name in types]
-    return held.rechunk().select("row", "id", raw_of(raws).alias("raw"), *types)
 
 
 def _later_runs(journal: Journal, run_id: str) -> list[str]:

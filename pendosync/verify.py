@@ -9,7 +9,8 @@ import polars as pl
 from pendosync.client import Client
 from pendosync.comparison import read_back
 from pendosync.frames import OUTCOMES
-from pendosync.journal import Journal, derive_outcomes, read_plan, record_verified
+from pendosync.held import held_in_parts
+from pendosync.journal import Journal, derive_outcomes, each_told, read_plan, record_verified
 from pendosync.plans import Plan
 from pendosync.remote import fetch_held
 
@@ -51,7 +52,8 @@ def verify_run(journal: Journal, run_id: str, /, *, client: Client, settle_s: fl
     """
     plan = read_plan(journal, run_id)
     told = derive_outcomes(journal, run_id, plan)
-    seen = _look(plan, plan.changes.filter(~told["status"].is_in(_NEVER_SENT)), client, settle_s)
+    look = _look if plan.parts.is_whole else _look_in_parts
+    seen = look(plan, journal, run_id, client, settle_s)
     looked = told.join(seen, on="id", how="left", maintain_order="left")
     settled = _settled(looked, plan)
     if settled.height:
@@ -60,10 +62,12 @@ def verify_run(journal: Journal, run_id: str, /, *, client: Client, settle_s: fl
     return told.select(OUTCOMES.names()).hstack(looked.select("seen", "fields"))
 
 
-def _look(plan: Plan, sent: pl.DataFrame, client: Client, settle_s: float) -> pl.DataFrame:
-    """Return `id`, `seen`, `fields` of what was *sent*, looking again until all is seen or the time is up."""
+def _look(plan: Plan, journal: Journal, run_id: str, client: Client, settle_s: float) -> pl.DataFrame:
+    """Return `id`, `seen`, `fields` of what was sent, looking again until all is seen or the time is up."""
     end_s = client.clock.now() + settle_s
     done: list[pl.DataFrame] = []
+    ((_, changes, told),) = each_told(journal, run_id, plan)
+    sent = changes.filter(_was_sent(told))
     while True:
         looked = read_back(sent, fetch_held(client, plan, ids=sent["id"])).select("id", "seen", "fields")
         is_seen = looked["seen"] == "as_pushed"
@@ -73,6 +77,28 @@ def _look(plan: Plan, sent: pl.DataFrame, client: Client, settle_s: float) -> pl
         done.append(looked.filter(is_seen))
         sent = sent.filter(~is_seen)
         client.call(client.clock.sleep, min(_LOOK_S, left_s))
+
+
+def _look_in_parts(
+    plan: Plan, journal: Journal, run_id: str, client: Client, settle_s: float
+) -> pl.DataFrame:
+    """Return what `_look` does, a part at a time: each look reads all that Pendo holds once."""
+    end_s = client.clock.now() + settle_s
+    while True:
+        looked = []
+        with held_in_parts(client, plan) as held_of:
+            for at, changes, told in each_told(journal, run_id, plan):
+                sent = changes.filter(_was_sent(told))
+                looked.append(read_back(sent, held_of(plan.parts[at].number)).select("id", "seen", "fields"))
+        seen = pl.concat(looked)
+        left_s = end_s - client.clock.now()
+        if (seen["seen"] == "as_pushed").all() or left_s <= 0:
+            return seen
+        client.call(client.clock.sleep, min(_LOOK_S, left_s))
+
+
+def _was_sent(told: pl.DataFrame) -> pl.Series:
+    return ~told["status"].is_in(_NEVER_SENT)
 
 
 def _settled(looked: pl.DataFrame, plan: Plan) -> pl.DataFrame:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
 import re
 from collections.abc import Iterator
 
@@ -15,6 +17,7 @@ from pendosync.errors import (
     BrokenError,
     BusyError,
     ColumnNotFoundError,
+    EngineError,
     FrameError,
     MappingError,
     NoAnswerError,
@@ -82,6 +85,10 @@ def test_only_what_may_help_is_retryable() -> None:
         (FrameError.wrong_type("VALUES", {"id": "is Int64"}), ["no VALUES frame", "id: is Int64"]),
         (ColumnNotFoundError.of(["Plann"], ["plan", "x"], what="The table"), ["'Plann'", "'plan', 'x'", "did you mean 'plan'?"]),
         (ColumnNotFoundError.of(["q"], [], what="The table"), ["'q'", "no columns"]),
+        (EngineError.gone(37, 200, why="no worker for 30 s"), ["after 37 of 200 parts: no worker for 30 s", "the same call"]),
+        (EngineError.given_up(0, 1, why="it died"), ["after 0 of 1 part: it died", "memory"]),
+        (EngineError.other_versions("polars", "2.1.0", {"tcp://a": "1.44.1"}), ["has 1 worker with polars 1.44.1: 'tcp://a'", "polars==2.1.0"]),
+        (EngineError.out_of_reach("plan.work", ["tcp://a", "tcp://b"]), ["2 workers", "'plan.work'", "'tcp://a', 'tcp://b'", "shared disk"]),
         (MappingError.bad_choice("kind", "visitors", ["visitor", "account"]), ["'visitors'", "kind='visitor'"]),
     ],
 )  # fmt: skip
@@ -107,11 +114,24 @@ def test_errors_hold_what_code_needs() -> None:
     assert (remote.method, remote.path, remote.status, remote.retry_after_s) == ("GET", "/x", 404, 2.0)
 
 
+@pytest.mark.parametrize("kind", classes().values(), ids=classes())
+def test_an_error_travels_between_processes_with_all_that_it_holds(kind: type[PendosyncError]) -> None:
+    asked = inspect.signature(kind.__init__).parameters.values()
+    given = {one.name: {"of": one.name} for one in asked if one.kind is inspect.Parameter.KEYWORD_ONLY}
+    error = kind("What happened.", **given)
+    error.add_note("seen on the way")
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(again) is kind
+        assert (str(again), again.args, vars(again)) == (str(error), error.args, vars(error))
+        assert given.keys() <= vars(again).keys()
+
+
 def test_every_error_of_ours_can_be_caught_as_what_it_also_is() -> None:
     for name, second in (
         ("SettingsError", ValueError),
         ("TableError", ValueError),
         ("ClientError", RuntimeError),
+        ("EngineError", RuntimeError),
     ):
         assert issubclass(classes()[name], second)
     assert all(issubclass(one, PendosyncError) for one in classes().values())

@@ -19,12 +19,12 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pendosync"
 FLOORS = (
     ("errors", "meter", "turns"),
-    ("reports",),
-    ("regions", "folders", "gates", "pacing", "retries", "transports"),
+    ("reports", "workers"),
+    ("engines", "regions", "folders", "gates", "pacing", "retries", "transports"),
     ("throttle", "keys", "parts"),
     ("env",),
     ("frames",),
-    ("results", "ids", "buckets", "engines"),
+    ("results", "ids", "scans", "buckets", "engines"),
     ("overview", "settings", "shapes", "traits", "kinds"),
     ("mapping", "messages"),
     ("tables", "rules", "spec", "encoding", "digests"),
@@ -41,11 +41,11 @@ FLOORS = (
     ("plans", "client", "sandbox", "rundb"),
     ("looks", "saved"),
     ("planning", "runfile", "remote", "preview", "browser"),
-    ("journal", "recipe", "work"),
+    ("journal", "recipe", "work", "held"),
     ("rehearsal",),
     ("streaming",),
     ("shortcuts",),
-    ("answers", "snapshots", "splitting", "remaining", "refresh", "rejected", "verify"),
+    ("answers", "snapshots", "splitting", "remaining", "refresh", "rejected", "verify", "marks"),
     ("tally", "drift", "audiences", "lookback"),
     ("pusher",),
     ("runs",),
@@ -82,6 +82,7 @@ WALLS = {
     "aiohttp": {"transports"},
     "yarl": {"transports"},
     "tornado": {"sandbox"},
+    "distributed": {"engines"},
     "dotenv": {"env"},
     "fastexcel": {"tables"},
     "polars": set(RANKS)
@@ -89,6 +90,8 @@ WALLS = {
         "errors",
         "meter",
         "turns",
+        "engines",
+        "workers",
         "regions",
         "gates",
         "pacing",
@@ -259,7 +262,7 @@ def test_the_documents_name_each_public_name() -> None:
 def test_the_package_needs_no_numpy_pandas_or_pyarrow() -> None:
     code = (
         "import sys\n"
-        "for name in ('numpy', 'pandas', 'pyarrow', 'duckdb', 'fastexcel'): sys.modules[name] = None\n"
+        "for name in ('numpy', 'pandas', 'pyarrow', 'duckdb', 'fastexcel', 'dask', 'distributed'): sys.modules[name] = None\n"
         "import pendosync\n"
         "for name in getattr(pendosync, '__all__', []): getattr(pendosync, name)\n"
     )

@@ -10,7 +10,8 @@ import pytest
 import pendosync as ps
 
 HEAVY = (
-    "ipywidgets anywidget IPython tornado altair sqlite3 filelock asyncio httpx polars pandas numpy dotenv"
+    "ipywidgets anywidget IPython tornado altair sqlite3 filelock asyncio httpx polars pandas numpy dotenv "
+    "dask distributed"
 )
 
 
@@ -39,6 +40,10 @@ def test_a_sandbox_starts_without_tables() -> None:
 def test_to_name_a_verb_loads_no_widget_and_no_server(verb: str) -> None:
     widgets = {"ipywidgets", "anywidget", "IPython", "tornado", "altair"}
     assert loaded_after(f"from pendosync import {verb}") & widgets == set()
+
+
+def test_an_engine_is_loaded_only_where_one_is_opened() -> None:
+    assert loaded_after("from pendosync import open_engine") == set()
 
 
 def test_tables_are_planned_without_a_database() -> None:

@@ -62,14 +62,15 @@ def test_what_comes_along_is_pinned_too() -> None:
 
 
 def test_the_lowest_versions_are_the_lower_bounds() -> None:
-    tools = [Requirement(text) for text in EXTRAS["test"] if re.match(r"pytest|hypothesis", text)]
+    tools = [Requirement(text) for text in EXTRAS["test"] if re.match(r"pytest|hypothesis|distributed", text)]
     everywhere = [one for one in RUNTIME if one.marker is None]
     expected = {canonicalize_name(one.name): lower_bound(one) for one in everywhere + tools}
     assert pins_of("requirements-lowest.txt") == expected
 
 
-def test_excel_brings_what_its_test_uses() -> None:
-    assert set(EXTRAS["excel"]) <= set(EXTRAS["test"])
+@pytest.mark.parametrize("extra", ["excel", "fast", "cluster"])
+def test_an_extra_brings_what_its_test_uses(extra: str) -> None:
+    assert set(EXTRAS[extra]) <= set(EXTRAS["test"])
 
 
 def test_no_file_of_the_package_is_ignored_by_git() -> None:

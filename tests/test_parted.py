@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,10 @@ import polars as pl
 import pytest
 
 import pendosync as ps
+from pendosync import undo as undoing
+from pendosync.buckets import bucket_of
 from pendosync.errors import PlanError
+from pendosync.journal import read_plan
 from pendosync.remaining import all_of
 from pendosync.saved import seal_plan, write_part
 from tests.test_push import IDS, QUICK, a_plan, statuses, writes
@@ -27,7 +31,7 @@ SIZES = (13, 0, 20, 7)
 
 def in_parts(plan: ps.Plan, folder: Path, sizes: tuple[int, ...] = SIZES) -> ps.Plan:
     """Return *plan* in parts of so many rows each, saved to *folder*."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     first, entries = 0, []
     for number, size in enumerate(sizes):
         problems = plan.problems.filter(pl.lit(number == 0))
@@ -198,6 +202,7 @@ def test_a_manifest_that_was_altered_is_refused(pair) -> None:
 KILLED = """
 import json, os, sys
 import pendosync as ps
+from pendosync import undo as undoing
 from pendosync.pusher import Pusher
 begin = Pusher._send_step
 async def die_at_the_second(self, step):
@@ -225,3 +230,147 @@ def test_a_run_of_parts_is_taken_over_after_a_kill(sandbox, quick, journal, pair
     outcomes = ps.resume_push(journal, run_id, client=quick).wait()
     assert statuses(outcomes) == {"updated": 40}
     assert not outcomes["reason"].drop_nulls().len()
+
+
+def test_outcomes_are_lazy_where_they_are_asked_for_so(quick, journal, pair, monkeypatch) -> None:
+    _, parted = pair
+    run = ps.push(parted, client=quick, journal=journal)
+    told = run.wait(lazy=True)
+    assert isinstance(told, pl.LazyFrame)
+    read: list[int] = []
+    of_parts = ps.parted.Parts.read
+
+    def noted(self, number: int) -> pl.DataFrame:
+        read.append(number)
+        return of_parts(self, number)
+
+    monkeypatch.setattr(ps.parted.Parts, "read", noted)
+    assert told.filter(pl.col("id").is_in(IDS[12:15])).select("status", "id").collect().rows() == [
+        ("updated", id_) for id_ in IDS[12:15]
+    ]
+    assert read == [0, 1, 2, 3]
+    assert told.head(3).collect()["id"].to_list() == IDS[:3]
+    assert ps.read_outcomes(journal, run.id, lazy=True).collect().equals(ps.read_outcomes(journal, run.id))
+
+
+def test_two_runs_of_one_plan_are_told_of_each_other(sandbox, quick, pair, tmp_path) -> None:
+    """Whether it is in parts or not, and whichever journals they have."""
+    whole, parted = pair
+    for at, plan in enumerate((parted, ps.load_plan(whole.save(tmp_path / "whole")))):
+        mine, theirs = (ps.open_journal(tmp_path / f"{name}-{at}") for name in ("mine", "theirs"))
+        sandbox.misbehave("latency", method="POST", seconds=0.5, times=None)
+        run = ps.push(plan, client=quick, journal=mine, show=False)
+        again = ps.load_plan(plan.parts.folder)
+        with pytest.raises(
+            ps.HeldError, match=rf"Run {run.id} pushes this plan already: process \d+ on"
+        ) as told:
+            ps.push(again, client=quick, journal=theirs, show=False)
+        assert f"attach_run(open_journal('{mine.path}'), '{run.id}')" in str(told.value)
+        assert ps.read_runs(theirs).is_empty()
+        other = again.select(ids=IDS[:3])  # another plan, which may go at the same time
+        assert statuses(ps.push(other, client=quick, journal=theirs, show=False).wait()) == {"updated": 3}
+        run.wait()
+        sandbox.behave()
+        assert list((plan.parts.folder / "runs").iterdir()) == []
+        assert statuses(ps.push(again, client=quick, journal=theirs, show=False).wait()) == {"updated": 40}
+
+
+def test_a_run_whose_journal_is_out_of_reach_is_believed_by_the_age_of_its_mark(
+    quick, journal, pair, tmp_path
+) -> None:
+    _, parted = pair
+    digest, marks = parted.digest[:16], parted.parts.folder / "runs"
+    marks.mkdir()
+    told = {"run": "/elsewhere/2026-11-26-abcdef", "host": "other", "pid": 7, "since": 1}
+    mark = marks / f"{digest}-2026-11-26-abcdef.json"
+    mark.write_text(json.dumps(told))
+    with pytest.raises(ps.HeldError, match=r"process 7 on 'other'"):
+        ps.push(parted, client=quick, journal=journal, show=False)
+    assert ps.read_runs(journal).is_empty()
+    os.utime(mark, (1, 1))
+    assert statuses(ps.push(parted, client=quick, journal=journal, show=False).wait()) == {"updated": 40}
+
+
+def cut_in_parts(plan: ps.Plan, folder: Path, n: int = 3) -> ps.Plan:
+    """Return *plan* in parts that are cut by its ids."""
+    folder.mkdir(parents=True)
+    numbers = bucket_of(plan.changes["id"], n)
+    parts = [plan.having(plan.changes.filter(numbers == number)) for number in range(n)]
+    entries = [write_part(folder, number, part) for number, part in enumerate(parts) if len(part)]
+    seal_plan(folder, plan, entries, cut=n)
+    return ps.load_plan(folder)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_run_of_parts_is_undone_part_by_part(
+    sandbox, quick, journal, tmp_path, reads, cut, monkeypatch
+) -> None:
+    before = sandbox.values("visitor", "custom")
+    plan = a_plan(quick)
+    parted = (cut_in_parts if cut else in_parts)(plan, tmp_path / "plan")
+    run = ps.push(parted, client=quick, journal=journal)
+    run.wait()
+    later = ps.push(a_plan(quick, IDS[:5], create="unknown_ids").having(
+        plan.select(ids=IDS[:5]).changes.with_columns(
+            before=pl.col("after"), after=pl.struct(plan=pl.lit("later"), seats=pl.lit(1, dtype=pl.Int64))
+        )
+    ).lift(recheck=None), client=quick, journal=journal)  # fmt: skip
+    later.wait()
+    client = quick if reads else None
+    whole = plan_undo_in_memory(journal, run.id, client, monkeypatch)
+    undo = ps.plan_undo(journal, run.id, client=client, folder=tmp_path / "undo")
+    assert len(undo.parts) == len(parted.parts)
+    assert undo.parts.cut == parted.parts.cut
+    assert undo.changes.sort("row").equals(whole.changes.sort("row"))
+    assert undo.problems.sort("row", "rule", "field").equals(whole.problems.sort("row", "rule", "field"))
+    assert (undo.undoes, undo.n_compared, undo.summary.held) == (run.id, whole.n_compared, whole.summary.held)
+    ps.push(undo, client=quick, journal=journal).wait()
+    held = sandbox.values("visitor", "custom")
+    plain = set(IDS[5:]) - set(undo.problems["id"])
+    assert len(plain) > 25
+    assert {id_: held[id_] for id_ in plain} == {id_: before[id_] for id_ in plain}
+    assert {held[id_]["plan"] for id_ in IDS[:5]} == {"later"}
+
+
+def plan_undo_in_memory(journal, run_id, client, monkeypatch) -> ps.Plan:
+    """Return the undo as it is where the run's plan is in memory."""
+    with monkeypatch.context() as patch:
+
+        def read_whole(journal, run_id):
+            plan = read_plan(journal, run_id)
+            return plan if plan.parts.is_whole else plan.having(plan.changes)
+
+        patch.setattr(undoing, "read_plan", read_whole)
+        return ps.plan_undo(journal, run_id, client=client)
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_plan_in_parts_is_refreshed_and_a_run_of_it_verified(
+    sandbox, quick, journal, tmp_path, cut
+) -> None:
+    whole = a_plan(quick)
+    parted = (cut_in_parts if cut else in_parts)(whole, tmp_path / "plan")
+    ps.push(whole.select(ids=IDS[10:15]), client=quick, journal=journal).wait()
+    fresh = ps.refresh_plan(parted, client=quick, folder=tmp_path / "fresh")
+    same = ps.refresh_plan(whole, client=quick)
+    assert fresh.changes.sort("row").equals(same.changes.sort("row"))
+    assert fresh.problems.sort("row", "field").equals(same.problems.sort("row", "field"))
+    run = ps.push(parted, client=quick, journal=journal)
+    run.wait()
+    told = ps.verify_run(journal, run.id, client=quick)
+    assert Counter(told["seen"]) == {"as_pushed": 40}
+    assert set(told["id"]) == set(IDS)
+
+
+def test_rejected_ids_of_parts_are_planned_again(sandbox, quick, journal, pair) -> None:
+    _, parted = pair
+    sandbox.misbehave("fail_records", ids=[IDS[2], IDS[30]], times=None)
+    run = ps.push(parted, client=quick, journal=journal)
+    assert statuses(run.wait()) == {"updated": 38, "failed": 2}
+    sandbox.behave()
+    again = ps.plan_rejected(journal, run.id)
+    assert again.changes["id"].to_list() == [IDS[2], IDS[30]]
+    mapping = again.mapping
+    snapshot = ps.read_snapshot(journal, mapping, target=quick.target)
+    assert snapshot.height == 38

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar, runtime_checkable
+from typing import Any, Final, TypeVar
 
 import polars as pl
 from polars.selectors import by_name
 
-from pendosync.errors import ColumnNotFoundError, PendosyncError, TableError, first_line, listed
+from pendosync.errors import ColumnNotFoundError, PendosyncError, listed
 from pendosync.frames import is_unicode
 from pendosync.tables.csvs import CsvFile, scan_csvs
+from pendosync.tables.dasks import DaskFrame, is_dask, scan_dask
 from pendosync.tables.faults import fault, fault_of_ndjson, is_from_below, named, speaking, told
 from pendosync.tables.files import (
     A_FILE,
@@ -30,6 +30,8 @@ from pendosync.tables.files import (
     find_files,
     format_of,
 )
+from pendosync.tables.foreign import ArrowStream, load_foreign, no_table, type_name
+from pendosync.tables.hives import find_hive
 
 __all__ = ["ArrowStream", "collect_table", "load_table"]
 
@@ -41,15 +43,6 @@ _OPTIONS: Final[AbstractMapping[str, tuple[Format, ...]]] = {
     "null_values": ("CSV",),
     "schema_overrides": ("CSV", "NDJSON", "Excel"),
 }
-
-
-@runtime_checkable
-class ArrowStream(Protocol):
-    """A frame that speaks the Arrow PyCapsule interface: pandas, pyarrow, DuckDB, and more."""
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Return the rows as a capsule."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,7 @@ class _Options:
                 )
 
 
-Source = str | os.PathLike[str] | pl.LazyFrame | pl.DataFrame | ArrowStream
+Source = str | os.PathLike[str] | pl.LazyFrame | pl.DataFrame | ArrowStream | DaskFrame
 """What `load_table` takes."""
 
 
@@ -98,7 +91,7 @@ def load_table(
     null_values: str | Sequence[str] | None = None,
     schema_overrides: AbstractMapping[str, Any] | None = None,
 ) -> pl.LazyFrame | pl.DataFrame:
-    """Return *source* as a table: lazy for a path or a LazyFrame, else a DataFrame.
+    """Return *source* as a table: lazy for a path, a LazyFrame or a Dask DataFrame, else a DataFrame.
 
     Never modifies its argument and keeps no row of a file in memory (an Excel file, and a CSV that isn't UTF-8, are
     read whole). A CSV is read through once, here, so that a broken line speaks now and not in a later verb, and so
@@ -107,10 +100,15 @@ def load_table(
     `01/02/2026` stay text. A number keeps its value, not its writing: `1.50` is 1.5. A line with too few fields
     ends in nulls; one with too many is an error.
 
+    Of a Dask DataFrame one partition at a time comes here, in their order, and of it only the columns that a verb
+    reads; what was filtered and chosen on it is computed where Dask computes. Each verb that reads the table computes
+    it again: `persist()` what was shuffled or joined.
+
     Args:
         source: a path, a glob (`exports/*.csv`, `**` for folders below), or a folder whose files have one format:
-            CSV, TSV, Parquet, NDJSON, Excel. Or a polars frame, or any frame with the Arrow PyCapsule interface
-            (pandas, pyarrow, a DuckDB relation). A named pandas index becomes a column.
+            CSV, TSV, Parquet, NDJSON, Excel. Or a folder of Parquet files in folders `key=value` (a hive of
+            partitions), whose keys become columns: integer, date, or text. Or a polars frame, or any frame with the Arrow PyCapsule
+            interface (pandas, pyarrow, a DuckDB relation), or a Dask DataFrame. A named pandas index becomes a column.
         sheet: Excel: the sheet's name; None is the first.
         separator: CSV: one character; None is the tab in `.tsv` and the comma elsewhere.
         encoding: CSV: a Python codec such as `windows-1252`; None is UTF-8.
@@ -137,7 +135,10 @@ def load_table(
         return _ensure_columns(source, "The DataFrame")
     if isinstance(source, pl.LazyFrame):
         return _ensure_columns(source, "The LazyFrame")
-    return _ensure_columns(_load_foreign(source), f"The {_type_name(source)}")
+    name = f"The {type_name(source)}"
+    if is_dask(source):
+        return _ensure_columns(scan_dask(source), name)
+    return _ensure_columns(load_foreign(source), name)
 
 
 def collect_table(
@@ -161,7 +162,7 @@ def collect_table(
         [('pro',)]
     """
     if not isinstance(table, pl.LazyFrame | pl.DataFrame):
-        raise _no_table(table)
+        raise no_table(table)
     with speaking("The table"):
         lazy = table.lazy()
         if columns is not None:
@@ -203,58 +204,9 @@ def columns_in(table: pl.LazyFrame | pl.DataFrame, /) -> list[str]:
         TableError: it is no polars frame, or its file can't be read.
     """
     if not isinstance(table, pl.LazyFrame | pl.DataFrame):
-        raise _no_table(table)
+        raise no_table(table)
     with speaking("The table"):
         return table.collect_schema().names()
-
-
-# Frames of other libraries
-
-
-class _Stream:
-    """Shows polars the PyCapsule and nothing else: knowing pandas, polars would drop a named index."""
-
-    def __init__(self, source: ArrowStream) -> None:
-        self._source = source
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return self._source.__arrow_c_stream__(requested_schema)
-
-
-def _load_foreign(source: object) -> pl.DataFrame:
-    if isinstance(source, type) or not isinstance(source, ArrowStream):
-        raise _no_table(source)
-    name = f"The {_type_name(source)}"
-    try:
-        frame = pl.DataFrame(_Stream(source))
-    except ImportError as error:
-        raise fault(
-            f"{name} can't be handed over: {first_line(error)}",
-            "pandas hands its frames over through pyarrow",
-            "pip install pyarrow",
-        ) from None
-    except BaseException as error:
-        if not is_from_below(error, foreign=True):
-            raise
-        raise fault(
-            f"{name} can't be read as a table: {first_line(error)}",
-            "columns of one type each, with names of their own",
-            "cast or rename the column, or save it as Parquet and load that",
-        ) from None
-    return frame.drop([column for column in frame.columns if re.fullmatch(r"__index_level_\d+__", column)])
-
-
-def _type_name(source: object) -> str:
-    return f"{type(source).__module__.partition('.')[0].lstrip('_')} {type(source).__name__}"
-
-
-def _no_table(source: object) -> TableError:
-    kind = source.__name__ if isinstance(source, type) else type(source).__name__
-    return fault(
-        f"A {kind} is no table",
-        "a path, a polars frame, or a frame with the Arrow PyCapsule interface (pandas, pyarrow, DuckDB)",
-        "pl.DataFrame(…) makes a table of rows or columns in memory",
-    )
 
 
 def _ensure_columns(frame: _Frame, name: str) -> _Frame:
@@ -268,7 +220,13 @@ def _ensure_columns(frame: _Frame, name: str) -> _Frame:
 
 
 def _load_path(source: str, options: _Options) -> pl.LazyFrame:
-    paths = find_files(os.path.expanduser(source))
+    source = os.path.expanduser(source)
+    with speaking("The path"):
+        hive = find_hive(Path(source)) if source.strip() else None
+    if hive is not None:
+        options.ensure_fit("Parquet", f"{source!r}, a hive of Parquet files")
+        return _ensure_columns(hive.scan(), f"The hive {source!r}")
+    paths = find_files(source)
     formats = {path: format_of(path) for path in paths}
     if len(set(formats.values())) > 1:
         raise fault(

@@ -70,6 +70,8 @@ _SENTENCES: Final = (
 
 def told(name: str, error: BaseException) -> TableError:
     """What *error* means for the table called *name*; an error that no sentence knows speaks for itself."""
+    if ours := re.search(r"exception: TableError: (.+)", str(error), re.DOTALL):
+        return TableError(ours[1])  # polars 1 passes on only the words of what a source in Python raised
     for pattern, *sentence in _SENTENCES:
         if match := re.search(pattern, str(error), re.DOTALL):
             what, expected, hint = (part.format(**match.groupdict()) for part in sentence)

@@ -212,6 +212,21 @@ def combined(
     return together
 
 
+def ensure_alike(paths: Sequence[Path], schemas: Sequence[AbstractMapping[str, pl.DataType]]) -> None:
+    """Return nothing where each file has the columns and the types of the first, else raise TableError."""
+    first = schemas[0]
+    for path, schema in zip(paths, schemas, strict=True):
+        if differing := sorted(set(schema) ^ set(first)):
+            raise _unlike(paths[0], path, f"only one of them has the column {listed(differing)}")
+        for name, dtype in schema.items():
+            if dtype != first[name]:
+                raise _unlike(
+                    paths[0],
+                    path,
+                    f"the column {name!r} is {first[name]} in the first, {dtype} in the second",
+                )
+
+
 def _unlike(first: Path, other: Path, how: str) -> TableError:
     return fault(
         f"{named(first)} and {named(other)} are not parts of one table: {how}",

@@ -1,0 +1,121 @@
+"""Who pushes a plan at this moment: two runs of one plan are told of each other.
+
+A run leaves a mark beside the plan that it pushes: in the plan's folder, where it was saved, else in its journal. A mark
+says where its run is written. Where that can be reached, the run's own lock and lease tell whether it still goes; where
+not, as on another machine with a journal of its own, the mark's age does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from pendosync.errors import HeldError, PendosyncError
+from pendosync.journal import Journal
+from pendosync.plans import Plan
+from pendosync.rundb import FILE
+from pendosync.runfile import LEASE_S, RunRecord, is_held, now_ms
+
+_KEPT = "marks"
+"""A run's note of where its mark lies, for whoever goes on with it."""
+
+
+def mark_plan(record: RunRecord, run_folder: Path, plan: Plan, place: Path) -> None:
+    """Leave a mark that a run pushes *plan*, renewed with each of its beats, and taken away once it is closed.
+
+    Where no mark can be left, as on a disk that is read only, there is none.
+
+    Args:
+        record: of the run.
+        run_folder: where it is written.
+        plan: what it pushes; nothing is marked where its digest is not known.
+        place: the folder of the marks.
+
+    Raises:
+        HeldError: another run, which began before this one, pushes the plan.
+    """
+    digest = plan.known_digest
+    if digest is None:
+        return
+    with contextlib.suppress(OSError):
+        (run_folder / _KEPT).write_text(json.dumps({"place": str(place), "digest": digest}), encoding="utf-8")
+    _take(record, run_folder, place, digest)
+
+
+def marks_of(plan: Plan, journal: Journal) -> Path:
+    """Return the folder of a plan's marks: beside its parts where it was saved, else in the journal."""
+    return plan.parts.folder / "runs" if plan.parts.folder else journal.path / ".plans"
+
+
+def renew_mark(record: RunRecord, run_folder: Path) -> None:
+    """Leave the mark of a run again that somebody goes on with; raises as `mark_plan`."""
+    try:
+        kept = json.loads((run_folder / _KEPT).read_text(encoding="utf-8"))
+        place, digest = Path(kept["place"]), str(kept["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if place.parent.is_dir():
+        _take(record, run_folder, place, digest)
+
+
+def _take(record: RunRecord, run_folder: Path, place: Path, digest: str) -> None:
+    mine = place / f"{digest[:16]}-{run_folder.name}.json"
+    told = {"run": str(run_folder), "host": socket.gethostname(), "pid": os.getpid(), "since": now_ms()}
+    try:
+        place.mkdir(mode=0o700, exist_ok=True, parents=True)
+        mine.write_text(json.dumps(told), encoding="utf-8")
+    except OSError:
+        return
+    record.at_beat.append(lambda: _renew(mine))
+    record.at_close.append(lambda: mine.unlink(missing_ok=True))
+    for other in place.glob(f"{digest[:16]}-*.json"):
+        theirs = _read(other)
+        if other == mine or theirs is None:
+            continue
+        began_before = (theirs["since"], theirs["run"]) < (told["since"], told["run"])
+        if _goes(other, Path(theirs["run"])) and began_before:
+            raise _pushed_already(theirs)
+
+
+def _renew(mark: Path) -> None:
+    with contextlib.suppress(OSError):
+        os.utime(mark)
+
+
+def _read(mark: Path) -> dict[str, Any] | None:
+    try:
+        told = json.loads(mark.read_text(encoding="utf-8"))
+        return {
+            "run": str(told["run"]),
+            "host": told["host"],
+            "pid": told["pid"],
+            "since": int(told["since"]),
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _goes(mark: Path, run_folder: Path) -> bool:
+    """Return whether the run that left *mark* is pushed at this moment."""
+    if (run_folder / FILE).is_file():
+        with contextlib.suppress(PendosyncError):
+            return is_held(run_folder)
+    with contextlib.suppress(OSError):
+        return time.time() - mark.stat().st_mtime < LEASE_S
+    return False
+
+
+def _pushed_already(theirs: dict[str, Any]) -> HeldError:
+    run = Path(theirs["run"])
+    return HeldError(
+        f"Run {run.name} pushes this plan already: process {theirs['pid']} on {theirs['host']!r}. Expected one run of a plan "
+        f"at a time; nothing was sent from here. Hint: attach_run(open_journal({str(run.parent)!r}), {run.name!r}) shows "
+        f"it, and resume_push goes on with it once it has ended.",
+        host=theirs["host"],
+        pid=theirs["pid"],
+    )
