@@ -120,10 +120,8 @@ def _fingerprint(table: Frame, recipe: Recipe, before: Frame | None, n_rows: int
 def _told(expr: pl.Expr) -> str:
     try:
         return expr.meta.serialize().hex()
-    except (
-        ImportError,
-        pl.exceptions.PolarsError,
-    ):  # it calls Python: nobody knows whether that does the same
+    except (ImportError, pl.exceptions.PolarsError):
+        # it calls Python: nobody knows whether that does the same
         return secrets.token_hex(8)
 
 
