@@ -40,9 +40,14 @@ def own_folder() -> Path:
     return (env.parent if env else Path.cwd()) / ".pendosync"
 
 
+def plans_folder() -> Path:
+    """Return where plans in parts lie by default."""
+    return own_folder() / "plans"
+
+
 def new_plan_folder() -> Path:
-    """Return where a plan in parts lies by default: in `plans` of our own folder, under a name that is new."""
-    plans = own_folder() / "plans"
+    """Return where a plan in parts lies by default: under a name that is new."""
+    plans = plans_folder()
     make_hidden(plans)
     return plans / f"{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(3)}"
 

@@ -234,6 +234,13 @@ class EngineError(PendosyncError, RuntimeError):
             n_items=n_items,
         )
 
+    def of_folder(self, folder: object) -> EngineError:
+        """Return the error with the folder that the same call is to be given, to go on with what is done there."""
+        told = str(self).replace(
+            "the same call goes on", f"the same call with folder={str(folder)!r} goes on"
+        )
+        return EngineError(told, n_done=self.n_done, n_items=self.n_items)
+
     @classmethod
     def given_up(cls, n_done: int, n_items: int, *, why: str) -> EngineError:
         return cls(

@@ -11,7 +11,6 @@ import polars as pl
 
 from pendosync.client import Client
 from pendosync.engines import Engine, ensure_engine
-from pendosync.env import new_plan_folder
 from pendosync.gates import Canary, Gates
 from pendosync.mapping import Mapping
 from pendosync.planning import BATCH_SIZE
@@ -19,7 +18,7 @@ from pendosync.plans import Plan
 from pendosync.recipe import Recipe, kept_columns
 from pendosync.remote import fetch_fields, fetch_values
 from pendosync.streaming import plan_in_parts
-from pendosync.tables import collect_table
+from pendosync.tables import collect_table, count_rows
 
 IN_MEMORY: Final = 1_000_000
 """A lazy table with more rows is planned in parts."""
@@ -48,7 +47,7 @@ def plan_table(
 
     A lazy table of more than a million rows, and any with *folder* or *engine*, is planned in parts of about 250,000
     rows, which lie in a folder: memory holds one at a time, and the plan is that of `load_plan`. Killed, the same call
-    with the same *folder* goes on, with the rows that it had read.
+    goes on, with the rows that it had read.
 
     Args:
         table: users, accounts, memberships or events (n rows), lazy or not.
@@ -84,22 +83,15 @@ def plan_table(
         canary=canary,
         gates=gates,
     )
-    read = _in_memory(table, recipe.columns) if folder is None and engine is None else None
-    if read is None:
-        place = Path(folder).absolute() if folder is not None else new_plan_folder()
+    is_large = isinstance(table, pl.LazyFrame) and count_rows(table) > IN_MEMORY
+    if is_large or folder is not None or engine is not None:
+        place = None if folder is None else Path(folder).absolute()
         return plan_in_parts(
             table, recipe, client=client, before=before, folder=place, engine=ensure_engine(engine)
         )
+    read = collect_table(table, columns=recipe.columns)
     clean, problems = recipe.clean(read)
     held = collect_table(before) if isinstance(before, pl.LazyFrame) else before
     if held is None and not mapping.is_message:
         held = fetch_values(client, mapping, like=clean, ids=clean["id"])
     return recipe.plan(read, clean, problems, held)
-
-
-def _in_memory(table: pl.DataFrame | pl.LazyFrame, columns: Sequence[str]) -> pl.DataFrame | None:
-    """Return the table's *columns*, or None where it is lazy and has too many rows."""
-    if isinstance(table, pl.DataFrame):
-        return collect_table(table, columns=columns)
-    read = collect_table(table.head(IN_MEMORY + 1), columns=columns)
-    return read if read.height <= IN_MEMORY else None

@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 import secrets
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,8 @@ import polars as pl
 from pendosync.buckets import bucket_of, read_part, write_run
 from pendosync.client import Client
 from pendosync.engines import Engine, Here
-from pendosync.errors import MappingError, TableError
+from pendosync.env import new_plan_folder, plans_folder
+from pendosync.errors import EngineError, MappingError, TableError
 from pendosync.folders import ensure_new, link_file, new_folder
 from pendosync.frames import PROBLEMS, ROW, VALUES, as_words, field_names
 from pendosync.heads import ids_of
@@ -35,7 +35,7 @@ from pendosync.remote import iter_values
 from pendosync.saved import load_plan, seal_plan, write_part
 from pendosync.tables import count_rows, iter_table
 from pendosync.values import count_lost, settled_types
-from pendosync.work import Scattered, Work, files_of, write_done
+from pendosync.work import Scattered, Work, files_of, left_by, write_done
 
 PART_ROWS: Final = 250_000
 """Rows of a table for each part of its plan."""
@@ -48,7 +48,14 @@ _SLICE_RUNS: Final = 4
 
 
 def plan_in_parts(
-    table: Frame, recipe: Recipe, /, *, client: Client, before: Frame | None, folder: Path, engine: Engine
+    table: Frame,
+    recipe: Recipe,
+    /,
+    *,
+    client: Client,
+    before: Frame | None,
+    folder: Path | None,
+    engine: Engine,
 ) -> Plan:
     """Return the plan of *table* by *recipe*, made in *folder* a part at a time: `plan_table` of a large table.
 
@@ -60,24 +67,44 @@ def plan_in_parts(
         recipe: all else that the plan hangs on.
         client: where Pendo is read, by this process alone.
         before: VALUES in place of what Pendo holds, or None.
-        folder: where the plan is to lie; it must not exist or be empty.
+        folder: where the plan is to lie; it must not exist or be empty. None is where such a call was left before, else
+            a new one of our own.
         engine: who plans the parts.
 
     Raises:
         MappingError: a trait or a parent account can't be computed from a part of the table.
-        PlanError: *folder* holds something or can't be written, or what was set aside was altered.
+        PlanError: *folder* holds something or can't be written, another process plans into it, or what was set aside
+            was altered.
         TableError, RemoteError, FrameError, EngineError: what is to be read can't be, or whoever plans is gone.
 
     Cost: memory for a part or two; room on the disk for the table and for what Pendo holds, about half as large as in
     memory.
     """
-    ensure_new(folder)
-    head, _ = rehearse(table, recipe, before)
+    if folder is not None:
+        ensure_new(folder)
+    rehearse(table, recipe, before)
     n_rows = count_rows(table)
     n_parts = max(1, -(-n_rows // PART_ROWS))
-    work = Work.open(
-        folder.with_name(f"{folder.name}.work"), _fingerprint(table, recipe, before, n_rows, n_parts)
-    )
+    fingerprint = _fingerprint(table, recipe, before, n_rows, n_parts)
+    folder = folder or left_by(fingerprint, plans_folder()) or new_plan_folder()
+    with Work.open(folder, fingerprint) as work:
+        try:
+            return _plan(table, recipe, work, n_rows, n_parts, client=client, before=before, engine=engine)
+        except EngineError as error:
+            raise error.of_folder(folder) from None
+
+
+def _plan(
+    table: Frame,
+    recipe: Recipe,
+    work: Work,
+    n_rows: int,
+    n_parts: int,
+    *,
+    client: Client,
+    before: Frame | None,
+    engine: Engine,
+) -> Plan:
     engine.ensure_reach(work.folder)
     recipe = dataclasses.replace(recipe, planned_at=recipe.planned_at or work.began)
     cut = work.scattered("table") or _scatter_table(table, recipe, work, n_rows, n_parts, engine)
@@ -95,7 +122,7 @@ def plan_in_parts(
         like = like if before is None else before.lazy().select(_columns_of(before, like)).clear().collect()
     job = Job(recipe, work.folder, head.parts.nothing, None if held is None else like)
     _plan_parts(job, cut, held, work, engine)
-    return _seal(head, work, folder, n_parts)
+    return _seal(head, work, n_parts)
 
 
 # --- the table, and what is held, cut into parts ------------------------------------------------------------------
@@ -274,7 +301,7 @@ def _plan_parts(job: Job, cut: Scattered, held: Scattered | None, work: Work, en
         pass
 
 
-def _seal(head: Plan, work: Work, folder: Path, n_parts: int) -> Plan:
+def _seal(head: Plan, work: Work, n_parts: int) -> Plan:
     """Give the plan its folder: its parts, and one more for what is wrong with whole columns."""
     done = [told for _, told in sorted(work.done().items())]
     n_compared = None if head.mapping.is_message else sum(told["n_compared"] for told in done)
@@ -282,15 +309,15 @@ def _seal(head: Plan, work: Work, folder: Path, n_parts: int) -> Plan:
     columns = [pl.DataFrame(told["columns"], schema=PROBLEMS) for told in done]
     of_columns = merged_problems(iter(columns)) if columns else head.problems
     entries = [told["entry"] for told in done if _says_something(told["entry"])]
-    with new_folder(folder, what="The plan") as place:
+    with new_folder(work.plan_folder, what="The plan") as place:
         for name in (name for entry in entries for name in files_of(entry)):
             link_file(work.folder / "plan" / name, place / name)
         if of_columns.height or not entries:
             last = max((entry["number"] for entry in entries), default=-1) + 1
             entries.append(write_part(place, last, head.having(head.changes, of_columns)))
         seal_plan(place, head, entries, cut=n_parts)
-    shutil.rmtree(work.folder, ignore_errors=True)
-    return load_plan(folder)
+    work.remove()
+    return load_plan(work.plan_folder)
 
 
 def _says_something(entry: dict[str, Any]) -> bool:

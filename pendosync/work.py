@@ -8,12 +8,16 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+from collections.abc import Iterator
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
+from filelock import FileLock, Timeout
+
+from pendosync.errors import PlanError
 from pendosync.folders import digest_of_file, write_whole
 from pendosync.frames import FieldType
 
@@ -21,6 +25,7 @@ Aside = Literal["table", "held"]
 """What is cut into parts: the table, and what is held already."""
 
 _STATE: Final = "work.json"
+_SUFFIX: Final = ".work"
 
 
 @dataclass(frozen=True)
@@ -54,28 +59,43 @@ class Work:
     """A work folder, opened by `Work.open`.
 
     Args:
-        folder: where it lies.
+        plan_folder: where the plan is to lie; the work is beside it.
         state: what its `work.json` says.
     """
 
-    def __init__(self, folder: Path, state: dict[str, Any]) -> None:
-        self.folder = folder
+    is_done = False
+
+    def __init__(self, plan_folder: Path, state: dict[str, Any]) -> None:
+        self.plan_folder = plan_folder
+        self.folder = _beside(plan_folder)
         self._state = state
 
     @classmethod
-    def open(cls, folder: Path, fingerprint: str) -> Self:
-        """Return the work in *folder*: as it was left by a call of the same *fingerprint*, else begun anew."""
-        state = _read(folder / _STATE)
-        if state.get("fingerprint") == fingerprint and all(
-            _is_whole(folder, state, name) for name in ("table", "held")
-        ):
-            return cls(folder, state)
-        shutil.rmtree(folder, ignore_errors=True)
-        for name in ("table", "held", "plan", "done"):
-            (folder / name).mkdir(parents=True, mode=0o700)
-        work = cls(folder, {"fingerprint": fingerprint, "began": datetime.now(UTC).isoformat()})
-        work._write()
-        return work
+    @contextlib.contextmanager
+    def open(cls, plan_folder: Path, fingerprint: str) -> Iterator[Self]:
+        """The work on a plan, for one process at a time: as a call of the same *fingerprint* left it, else begun anew.
+
+        Raises:
+            PlanError: another process works on it, or it can't be written.
+        """
+        folder = _beside(plan_folder)
+        with _alone(folder):
+            state = _read(folder / _STATE)
+            is_known = state.get("fingerprint") == fingerprint
+            if not is_known or not all(_is_whole(folder, state, name) for name in ("table", "held")):
+                for name in ("table", "held", "plan", "done"):
+                    shutil.rmtree(folder / name, ignore_errors=True)
+                    (folder / name).mkdir(mode=0o700)
+                state = {"fingerprint": fingerprint, "began": datetime.now(UTC).isoformat()}
+            work = cls(plan_folder, state)
+            work._write()
+            yield work
+        if work.is_done:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Say that the plan is made: the folder goes once nobody works in it."""
+        self.is_done = True
 
     @property
     def began(self) -> datetime:
@@ -115,6 +135,43 @@ class Work:
 def write_done(folder: Path, number: int, told: AbstractMapping[str, Any]) -> None:
     """Write down what is to be known of a part that is done."""
     write_whole(folder / "done" / f"{number}.json", json.dumps(told).encode())
+
+
+def left_by(fingerprint: str, plans: Path) -> Path | None:
+    """Return where among *plans* a call of this *fingerprint* was left, or None."""
+    for folder in sorted(plans.glob(f"*{_SUFFIX}")):
+        if _read(folder / _STATE).get("fingerprint") == fingerprint:
+            return folder.with_name(folder.name.removesuffix(_SUFFIX))
+    return None
+
+
+def _beside(plan_folder: Path) -> Path:
+    return plan_folder.with_name(f"{plan_folder.name}{_SUFFIX}")
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Have *folder* in a block, and no other process in it where the disk knows locks."""
+    lock = FileLock(folder / "lock", timeout=0, thread_local=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock.acquire()
+    except Timeout:
+        raise PlanError(
+            f"Another process plans into {str(folder.with_suffix(''))!r} at this moment. Expected one at a time. "
+            f"Hint: wait for it, or choose another folder=."
+        ) from None
+    except NotImplementedError:
+        pass
+    except OSError as error:
+        raise PlanError(
+            f"The plan can't be written to {str(folder.with_suffix(''))!r} ({error.strerror}). Expected a folder that can be "
+            f"written, with room. Hint: choose another folder=."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def files_of(entry: AbstractMapping[str, Any]) -> dict[str, str]:

@@ -63,7 +63,7 @@ SANDBOX_IMPORTS = {"errors", "regions"}
 WALLS = {
     "httpx": {"throttle", "auth", "client", "transports"},
     "sqlite3": {"rundb", "runfile"},
-    "filelock": {"runfile"},
+    "filelock": {"runfile", "work"},
     "anywidget": {"preview"},
     "ipywidgets": {"preview"},
     "traitlets": {"preview"},

@@ -23,6 +23,7 @@ from pendosync.engines import Here
 from pendosync.errors import ColumnNotFoundError, FrameError, MappingError, PlanError
 from pendosync.recipe import Recipe
 from pendosync.remote import iter_values
+from pendosync.work import Work
 from tests.test_undo import others_write
 
 AT = datetime(2026, 11, 26, 10, tzinfo=UTC)
@@ -420,3 +421,38 @@ def test_what_was_read_holds_though_the_file_is_another_by_now(
     TABLE.with_columns(plan=pl.lit("changed")).write_parquet(file)
     plan, _ = plan_on(file, tmp_path / "plan", client)
     assert plan.digest == undisturbed.digest
+
+
+def test_a_call_without_a_folder_goes_on_where_it_was_left(client, tmp_path, monkeypatch) -> None:
+    (tmp_path / ".env").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(streaming, "PART_ROWS", 4)
+    monkeypatch.setattr(shortcuts, "IN_MEMORY", 3)
+    calls: list[int] = []
+    plan_part = streaming.plan_part
+
+    def fail_at_the_third(item: streaming.PartOf) -> None:
+        calls.append(item.number)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        plan_part(item)
+
+    monkeypatch.setattr(streaming, "plan_part", fail_at_the_third)
+    table = pl.LazyFrame({"id": [f"u-{n:04}" for n in range(1, 21)], "plan": ["new"] * 20})
+    mapping = ps.Mapping("visitor", "id", ["plan"])
+    with pytest.raises(KeyboardInterrupt):
+        ps.plan_table(table, mapping, client=client)
+    (left,) = (tmp_path / ".pendosync" / "plans").glob("*.work")
+    plan = ps.plan_table(table, mapping, client=client)
+    assert plan.parts.folder == left.with_suffix("")
+    assert sorted(calls) == sorted([*range(5), calls[2]])
+    assert not left.exists()
+
+
+def test_two_calls_do_not_plan_into_one_folder_at_once(client, tmp_path) -> None:
+    with (
+        Work.open(tmp_path / "plan", "another"),
+        pytest.raises(PlanError, match=r"Another process plans into '.*plan' at this moment"),
+    ):
+        in_parts(TABLE, MAPPING, tmp_path, client=client)
+    assert len(in_parts(TABLE, MAPPING, tmp_path, client=client).parts) == 1
