@@ -84,11 +84,9 @@ def make_tables(folder: Path, rows: int) -> None:
     held = ps.map_traits(change_some(users).sample(fraction=1, shuffle=True, seed=1), MAPPING)
     for first in range(0, rows, MILLION):
         n, number = min(MILLION, rows - first), first // MILLION
-        moved = (pl.col("^(user_)?id$").str.strip_prefix("u-").cast(pl.Int64) + first).cast(pl.String)
-        for name, frame in (("users", users), ("held", held)):
-            frame.head(n).with_columns(pl.lit("u-") + moved).write_parquet(
-                folder / name / f"{number:04}.parquet"
-            )
+        for name, frame, id_ in (("users", users, "user_id"), ("held", held, "id")):
+            moved = pl.format("u-{}", pl.col(id_).str.strip_prefix("u-").cast(pl.Int64) + first).alias(id_)
+            frame.head(n).with_columns(moved).write_parquet(folder / name / f"{number:04}.parquet")
 
 
 def in_process(deed: str, folder: Path, sink: Sink) -> dict[str, float]:

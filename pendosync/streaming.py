@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -115,7 +115,7 @@ def _plan(
         pages = (
             iter_values(client, recipe.mapping, like=like)
             if before is None
-            else iter_table(before, columns=_columns_of(before, like), n_rows=_RUN_ROWS)
+            else _pages_of(before, _columns_of(before, like))
         )
         held = _scatter_held(pages, work, n_parts)
     if not recipe.mapping.is_message:
@@ -195,16 +195,28 @@ def _scatter_table(
     table: Frame, recipe: Recipe, work: Work, n_rows: int, n_parts: int, engine: Engine
 ) -> Scattered:
     folder = work.empty("table")
-    is_cut = is_cut_cheaply(table)
-    size = _RUN_ROWS * _SLICE_RUNS if is_cut else max(1, n_rows)
-    slices = [Slice(table, recipe, folder, n_parts, row, size) for row in range(0, n_rows, size)]
-    done = sum((engine if is_cut else Here()).map(scatter_slice, slices), Scattered(n_rows=[0] * n_parts))
+    slices = [Slice(table, recipe, folder, n_parts, *slice_) for slice_ in _slices_of(table, n_rows)]
+    readers = engine if is_cut_cheaply(table) else Here()
+    done = sum(readers.map(scatter_slice, slices), Scattered(n_rows=[0] * n_parts))
     if sum(done.n_rows) != n_rows:
         raise TableError(
             f"The table has {sum(done.n_rows):,} rows where it had {n_rows:,} a moment ago. Expected one that stays as it is "
             f"while it is read. Hint: plan a copy of it, or a version that no one writes to."
         )
     return work.keep("table", done)
+
+
+def _pages_of(before: Frame, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """Yield *before*, a run at a time."""
+    n_rows = count_rows(before)
+    for row, size in _slices_of(before, n_rows):
+        yield from iter_table(before.lazy().slice(row, size), columns=columns, n_rows=_RUN_ROWS)
+
+
+def _slices_of(frame: Frame, n_rows: int) -> list[tuple[int, int]]:
+    """Return the slices in which *frame* is read, as first row and how many: one where more would cost more."""
+    size = _RUN_ROWS * _SLICE_RUNS if is_cut_cheaply(frame) else max(1, n_rows)
+    return [(row, size) for row in range(0, n_rows, size)]
 
 
 def _scatter_held(pages: Iterable[pl.DataFrame], work: Work, n_parts: int) -> Scattered:
