@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).parent.parent
 PICTURES: Final = ROOT / "docs" / "pictures"
 ORDER: Final = (
     *("imports", "encode", "plan", "push", "webhook", "memory", "pacing", "kernel"),
-    *("preview", "sandbox", "messages"),
+    *("preview", "sandbox", "messages", "scale"),
 )
 """What `--all` runs. `faults` takes long and has a target of its own: `make faults`."""
 

@@ -145,6 +145,8 @@ class _Blank:
     run_id = "not-written"
     n_left = 0
     has_left = False
+    at_beat: Final[list[Any]] = []
+    at_close: Final[list[Any]] = []
 
     def write_left(self, upto: int) -> Callable[[], None]:
         return lambda: None
@@ -158,6 +160,9 @@ class _Idle(ps.Journal):
 
     def record_run(self, plan: ps.Plan, /) -> Any:
         return _Blank()
+
+    def folder_of(self, run_id: str) -> Path:
+        return self.path
 
 
 class _Clocked(ps.Journal):

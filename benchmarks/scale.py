@@ -17,8 +17,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +33,7 @@ from benchmarks.memory import GATES, MAPPING, ROOT, peak_mb
 from benchmarks.ours import settings_for
 from benchmarks.sink import Sink, open_sink
 from benchmarks.tables import FIELDS, TYPES, change_some, make_users
+from pendosync.buckets import bucket_of, write_run
 
 SIZES: Final = (100_000, 1_000_000, 10_000_000, 50_000_000)
 QUICK: Final = SIZES[:2]
@@ -73,7 +76,23 @@ def measure(sizes: Sequence[int], workers: Sequence[int], *, rounds: int) -> lis
             print(f"{rows:>11,} " + " ".join(_shown(one, rows) for one in told_of[rows].values()), flush=True)
             if rows == nearest and workers:
                 lines += list(of_workers(folder, rows, workers, sink, rounds=rounds))
-    return [*of_sizes(told_of), *lines]
+    return [*of_sizes(told_of), *lines, *of_many_parts()]
+
+
+def of_many_parts() -> Iterator[Line]:
+    """Yield how fast rows are set aside where the parts are those of a billion rows: 4,000."""
+    for n_rows in (250_000, 1_000_000):
+        users = make_users(n_rows)
+        for n_parts in (40, 4_000):
+            with tempfile.TemporaryDirectory() as folder:
+                began = time.perf_counter()
+                parts = bucket_of(users["user_id"], n_parts)
+                write_run(Path(folder) / "0.run", users, parts, n_parts)
+                took_s = time.perf_counter() - began
+                n_bytes = size_of(Path(folder))
+            what = f"a run of {n_rows:,} rows into {n_parts:,} parts"
+            yield told(f"{what}, set aside", n_rows / took_s, "rows/s")
+            yield told(f"{what}, on the disk", n_bytes / n_rows, "bytes a row")
 
 
 def make_tables(folder: Path, rows: int) -> None:
@@ -108,15 +127,42 @@ def in_process(deed: str, folder: Path, sink: Sink) -> dict[str, float]:
 def do_one(deed: str, folder: Path, sink: Sink) -> dict[str, float]:
     """Plan the tables in *folder*, or dry-run or push that plan, and return seconds and peak."""
     with ps.open_client(settings_for(sink, at_once=8)) as client:
-        began = time.perf_counter()
+        began, found = time.perf_counter(), {}
         if deed == "plan":
-            plan_tables(folder, client, folder / "plan")
+            with watched(folder / "plan.work") as most:
+                plan_tables(folder, client, folder / "plan")
+            found = {"work_mb": most[0] / 1e6, "plan_mb": size_of(folder / "plan") / 1e6}
         elif deed == "dry run":
             ps.dry_run(ps.load_plan(folder / "plan"), folder=folder / "requests")
             shutil.rmtree(folder / "requests")
         else:
             push_plan(ps.load_plan(folder / "plan"), client, folder / "journal")
-        return {"seconds": time.perf_counter() - began, "peak_mb": peak_mb()}
+        return {"seconds": time.perf_counter() - began, "peak_mb": peak_mb(), **found}
+
+
+@contextmanager
+def watched(folder: Path) -> Iterator[list[int]]:
+    """The most bytes that *folder* holds during a block, known after it."""
+    most, is_over = [0], threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(0.2):
+            most[0] = max(most[0], size_of(folder))
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    yield most
+    is_over.set()
+    watcher.join()
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files below *folder*; of one that goes meanwhile none."""
+    sizes = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            sizes += path.stat().st_size if path.is_file() else 0
+    return sizes
 
 
 def plan_tables(folder: Path, client: ps.Client, to: Path, engine: Any = None) -> ps.Plan:
@@ -172,6 +218,11 @@ def of_sizes(told_of: dict[int, dict[str, dict[str, float]]]) -> Iterator[Line]:
                 if is_promised
                 else told(question, took["peak_mb"], "MB")
             )
+        plan = deeds["plan"]
+        yield told(f"the plan on the disk, {rows:,} rows", plan["plan_mb"] * 1e6 / rows, "bytes a row")
+        yield told(
+            f"the most on the disk while planning, {rows:,} rows", plan["work_mb"] * 1e6 / rows, "bytes a row"
+        )
     least = told_of.get(MILLION, {})
     for rows in (rows for rows in told_of if rows > MILLION):
         for deed, took in told_of[rows].items():

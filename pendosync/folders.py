@@ -42,6 +42,7 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
     """
     beside = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.part")
     try:
+        str(folder).encode()  # polars reads no file whose name is not Unicode
         ensure_new(folder)
         beside.mkdir(parents=True, mode=0o700)
         yield beside

@@ -2,7 +2,7 @@
 
 A run leaves a mark beside the plan that it pushes: in the plan's folder, where it was saved, else in its journal. A mark
 says where its run is written. Where that can be reached, the run's own lock and lease tell whether it still goes; where
-not, as on another machine with a journal of its own, the mark's age does.
+not, as on another machine with a journal of its own, the mark's age does, and whether its process lives.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _take(record: RunRecord, run_folder: Path, place: Path, digest: str) -> None
         if other == mine or theirs is None:
             continue
         began_before = (theirs["since"], theirs["run"]) < (told["since"], told["run"])
-        if _goes(other, Path(theirs["run"])) and began_before:
+        if _goes(other, theirs) and began_before:
             raise _pushed_already(theirs)
 
 
@@ -93,21 +93,37 @@ def _read(mark: Path) -> dict[str, Any] | None:
         return {
             "run": str(told["run"]),
             "host": told["host"],
-            "pid": told["pid"],
+            "pid": int(told["pid"]),
             "since": int(told["since"]),
         }
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _goes(mark: Path, run_folder: Path) -> bool:
+def _goes(mark: Path, theirs: dict[str, Any]) -> bool:
     """Return whether the run that left *mark* is pushed at this moment."""
+    run_folder = Path(theirs["run"])
     if (run_folder / FILE).is_file():
         with contextlib.suppress(PendosyncError):
             return is_held(run_folder)
+    if theirs["host"] == socket.gethostname() and not _lives(theirs["pid"]):
+        return False
     with contextlib.suppress(OSError):
         return time.time() - mark.stat().st_mtime < LEASE_S
     return False
+
+
+def _lives(pid: int) -> bool:
+    """Return whether there may be a process of this number here."""
+    if os.name == "nt":  # there the question would end it
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _pushed_already(theirs: dict[str, Any]) -> HeldError:

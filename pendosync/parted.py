@@ -272,6 +272,12 @@ class Parts(Sequence[Part]):
         part = InMemory(changes, no_problems() if problems is None else problems)
         return cls([part], changes.clear(), folder)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": {}, "_turn": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _turn=threading.Lock())
+
     def __len__(self) -> int:
         return len(self._parts)
 

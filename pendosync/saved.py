@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from pendosync.errors import PlanError
 from pendosync.folders import altered, hollow_in, read_file, read_frames, read_manifest
 from pendosync.frames import DTYPES, PROBLEMS, empty_changes, ensure_frame
 from pendosync.gates import Canary, Gates
@@ -35,6 +36,8 @@ def load_plan(folder: str | Path, /) -> Plan:
     manifest = read_manifest(place)
     try:
         plan = _from_manifest(manifest, _read_parts(place, manifest))
+    except PlanError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
         raise altered(place, type(error).__name__) from None
     if digest := manifest.get("digest"):

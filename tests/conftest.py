@@ -19,6 +19,8 @@ from watchman import (  # noqa: F401
 
 import pendosync as ps
 
+collect_ignore = ["conftest.py"]  # whoever looks for doctests would take it for that of a folder below
+
 IS_CI = os.environ.get("CI") == "true"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

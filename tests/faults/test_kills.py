@@ -68,8 +68,8 @@ def test_a_kill_between_two_lines_of_the_journal_tells_nothing_wrong(
 def test_a_run_that_was_killed_before_it_was_born_is_no_run(stage, victims) -> None:
     stage.begin()
     journal = stage.new_journal()
-    victims.next(journal=str(journal.path), at_line=4, rooms=("folders",), within="_write").last_words()
-    (born,) = [folder for folder in journal.path.iterdir() if folder.is_dir()]
+    victims.next(journal=str(journal.path), at_line=4, rooms=("folders",), within="write_folder").last_words()
+    (born,) = [folder for folder in journal.path.iterdir() if folder.is_dir() and folder.name[0] != "."]
     assert any(born.iterdir())
     assert ps.read_runs(journal).is_empty()
     with stage.client() as client, pytest.raises(ps.JournalError, match="holds no run"):
