@@ -18,10 +18,15 @@ from pendosync.remote import ensure_readable, iter_typed
 
 
 @contextlib.contextmanager
-def held_in_parts(client: Client, plan: Plan) -> Iterator[Callable[[int], pl.DataFrame]]:
+def held_in_parts(client: Client, plan: Plan, /, *, within: Path) -> Iterator[Callable[[int], pl.DataFrame]]:
     """What Pendo holds now in the fields of *plan*, as a function of a part's number, in a block.
 
     All that Pendo holds is read, by pages, and cut as the plan's table was; memory holds a page or a part.
+
+    Args:
+        client: where Pendo is read.
+        plan: in parts.
+        within: the folder in which it is set aside for so long.
 
     Yields:
         A function that returns VALUES frames: the part's ids and perhaps others, without those that Pendo does not know.
@@ -33,7 +38,8 @@ def held_in_parts(client: Client, plan: Plan) -> Iterator[Callable[[int], pl.Dat
     ensure_readable(client, plan)
     cut, types = plan.parts.cut, change_types(plan.parts.nothing)
     nothing = values_frame([], [], plan.shape.group, types)
-    with tempfile.TemporaryDirectory(prefix="pendosync-") as name:
+    within.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".held-", dir=within) as name:
         folder, n_rows = Path(name), [0] * cut
         pages = iter_typed(client, kind=plan.shape.kind, group=plan.shape.group, types=types)
         for at, page in enumerate(pages):

@@ -7,6 +7,7 @@ whenever it is read, and one that was altered, cut short or taken away leaves th
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -302,7 +303,7 @@ class Parts(Sequence[Part]):
             rows.append(rows[-1] + (part.read().height if self.is_whole else part.counts.n_rows))
         return rows
 
-    @property
+    @cached_property
     def sent(self) -> list[Span]:
         """The rows of each part that travel."""
         if self.is_whole:
@@ -364,7 +365,7 @@ class Parts(Sequence[Part]):
 
     def part_at(self, row: int) -> int:
         """Return the number of the part that has a row."""
-        return max(number for number, first in enumerate(self.first_rows[:-1]) if first <= row)
+        return bisect_right(self.first_rows, row) - 1
 
     def slice(self, first_row: int, n_rows: int) -> pl.DataFrame:
         """Return the CHANGES of rows that lie side by side; raises as `read`."""

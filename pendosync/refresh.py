@@ -49,7 +49,10 @@ def refresh_plan(plan: Plan, /, *, client: Client, folder: str | Path | None = N
         return _refreshed(plan, fetch_held(client, plan))
     place = new_plan_folder() if folder is None else Path(folder)
     now, entries = datetime.now(UTC), []
-    with held_in_parts(client, plan) as held_of, new_folder(place, what="The plan") as beside:
+    with (
+        held_in_parts(client, plan, within=place.parent) as held_of,
+        new_folder(place, what="The plan") as beside,
+    ):
         for part in plan.parts:
             alone = plan.having(part.read(), part.problems())
             entries.append(write_part(beside, part.number, _refreshed(alone, held_of(part.number))))

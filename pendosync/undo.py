@@ -110,7 +110,7 @@ def plan_undo(
         return undoing.plan(touched, held)
     place = new_plan_folder() if folder is None else Path(folder)
     with (
-        held_in_parts(client, pushed) if client else nullcontext() as held_of,
+        held_in_parts(client, pushed, within=place.parent) if client else nullcontext() as held_of,
         new_folder(place, what="The plan") as beside,
     ):
         entries, n_lost = [], len(pushed.parts)

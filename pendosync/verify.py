@@ -86,7 +86,7 @@ def _look_in_parts(
     end_s = client.clock.now() + settle_s
     while True:
         looked = []
-        with held_in_parts(client, plan) as held_of:
+        with held_in_parts(client, plan, within=journal.folder_of(run_id)) as held_of:
             for at, changes, told in each_told(journal, run_id, plan):
                 sent = changes.filter(_was_sent(told))
                 looked.append(read_back(sent, held_of(plan.parts[at].number)).select("id", "seen", "fields"))
