@@ -83,6 +83,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of about four rows, from runs of three, and pages of seven."""
     monkeypatch.setattr(streaming, "PART_ROWS", 4)
     monkeypatch.setattr(streaming, "_RUN_ROWS", 3)
+    monkeypatch.setattr(streaming, "_PIECE_ROWS", 0)
     pages = iter_values.__kwdefaults__
     monkeypatch.setitem(pages, "page_size", 7)
 
@@ -315,7 +316,7 @@ from datetime import datetime
 import polars as pl
 import pendosync as ps
 from pendosync import streaming, work
-streaming.PART_ROWS, streaming._RUN_ROWS = 4, 3
+streaming.PART_ROWS, streaming._RUN_ROWS, streaming._PIECE_ROWS = 4, 3, 0
 room, name, times = json.loads(sys.argv[4])
 whole, count = getattr(sys.modules[room], name), 0
 def dying(*args, **options):
