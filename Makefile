@@ -18,7 +18,7 @@ BROWSER := $(wildcard tests/browser)
 KERNELS := $(wildcard tests/browser/kernels/*.txt)
 
 # Long tests of what no other version of a library changes: the run with today's versions has them.
-OF_OURS := test_house test_watchman $(addprefix faults/,test_answers test_benchmark test_clocks test_combinations test_kills test_machine)
+OF_OURS := test_house test_watchman cluster/test_plan $(addprefix faults/,test_answers test_benchmark test_clocks test_combinations test_kills test_machine)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

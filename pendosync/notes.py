@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pendosync.parted import Counts
+from pendosync.counts import Counts
 from pendosync.shapes import Audience, Shape
 
 
