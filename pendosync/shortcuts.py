@@ -40,6 +40,7 @@ def plan_table(
     gates: Gates | None = None,
     folder: str | Path | None = None,
     engine: Engine | Any | None = None,
+    show: bool = True,
 ) -> Plan:
     """Return the plan that makes Pendo hold what *table* says: map, check, drop, fetch, diff, plan. Writes nothing to Pendo.
 
@@ -59,6 +60,8 @@ def plan_table(
         folder: where a plan in parts is to lie; it must not exist or be empty. By default one of its own in
             `.pendosync/plans`, beside the journal.
         engine: who plans the parts; None is this process.
+        show: where it takes longer than two seconds, show how far a plan in parts has come: in a notebook below the
+            cell, elsewhere as lines on stderr.
 
     Raises:
         ColumnNotFoundError: the mapping or *keep* names a column that the table lacks.
@@ -87,7 +90,13 @@ def plan_table(
     if is_large or folder is not None or engine is not None:
         place = None if folder is None else Path(folder).absolute()
         return plan_in_parts(
-            table, recipe, client=client, before=before, folder=place, engine=ensure_engine(engine)
+            table,
+            recipe,
+            client=client,
+            before=before,
+            folder=place,
+            engine=ensure_engine(engine),
+            show=show,
         )
     read = collect_table(table, columns=recipe.columns)
     clean, problems = recipe.clean(read)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,13 +22,14 @@ from pendosync.buckets import bucket_of, read_part, write_run
 from pendosync.client import Client
 from pendosync.engines import Engine, Here
 from pendosync.env import new_plan_folder, plans_folder
-from pendosync.errors import EngineError, MappingError, TableError
+from pendosync.errors import EngineError, MappingError, TableError, counted
 from pendosync.folders import ensure_new, link_file, new_folder
 from pendosync.frames import PROBLEMS, ROW, VALUES, as_words, field_names
 from pendosync.heads import ids_of
 from pendosync.mapping import Mapping
 from pendosync.parted import merged_problems
 from pendosync.plans import Plan
+from pendosync.preview.making import Making
 from pendosync.recipe import Recipe
 from pendosync.rehearsal import Frame, is_cut_cheaply, rehearse
 from pendosync.remote import iter_values
@@ -50,6 +51,14 @@ _SLICE_RUNS: Final = 4
 """Runs of a slice, where a table is read from files a slice at a time. Measured: 10 million rows then take 0.4 GB, not 0.75."""
 
 
+Say = Callable[[str, int, int | None], None]
+"""Takes what is being done, how much of it is done, and of how much where that is known."""
+
+
+def _say_nothing(_stage: str, _done: int, _of: int | None) -> None:
+    """Show nothing."""
+
+
 def plan_in_parts(
     table: Frame,
     recipe: Recipe,
@@ -59,6 +68,7 @@ def plan_in_parts(
     before: Frame | None,
     folder: Path | None,
     engine: Engine,
+    show: bool = False,
 ) -> Plan:
     """Return the plan of *table* by *recipe*, made in *folder* a part at a time: `plan_table` of a large table.
 
@@ -73,6 +83,7 @@ def plan_in_parts(
         folder: where the plan is to lie; it must not exist or be empty. None is where such a call was left before, else
             a new one of our own.
         engine: who plans the parts.
+        show: as in `plan_table`.
 
     Raises:
         MappingError: a trait or a parent account can't be computed from a part of the table.
@@ -92,7 +103,16 @@ def plan_in_parts(
     folder = folder or left_by(fingerprint, plans_folder()) or new_plan_folder()
     with Work.open(folder, fingerprint) as work:
         try:
-            return _plan(table, recipe, work, n_rows, n_parts, client=client, before=before, engine=engine)
+            making = (
+                Making(f"Planning {counted(n_rows, 'row')} in {counted(n_parts, 'part')}") if show else None
+            )
+            say = making.tell if making else _say_nothing
+            plan = _plan(
+                table, recipe, work, n_rows, n_parts, client=client, before=before, engine=engine, say=say
+            )
+            if making:
+                making.close()
+            return plan
         except EngineError as error:
             raise error.of_folder(folder) from None
 
@@ -107,10 +127,11 @@ def _plan(
     client: Client,
     before: Frame | None,
     engine: Engine,
+    say: Say,
 ) -> Plan:
     engine.ensure_reach(work.folder)
     recipe = dataclasses.replace(recipe, planned_at=recipe.planned_at or work.began)
-    cut = work.scattered("table") or _scatter_table(table, recipe, work, n_rows, n_parts, engine)
+    cut = work.scattered("table") or _scatter_table(table, recipe, work, n_rows, n_parts, engine, say)
     recipe = dataclasses.replace(recipe, types=settled_types(cut.lost))
     head, like = rehearse(table, recipe, before)
     held = None if recipe.mapping.is_message else work.scattered("held")
@@ -120,11 +141,11 @@ def _plan(
             if before is None
             else _pages_of(before, _columns_of(before, like), n_parts)
         )
-        held = _scatter_held(pages, work, n_parts)
+        held = _scatter_held(pages, work, n_parts, say)
     if not recipe.mapping.is_message:
         like = like if before is None else before.lazy().select(_columns_of(before, like)).clear().collect()
     job = Job(recipe, work.folder, head.parts.nothing, None if held is None else like)
-    _plan_parts(job, cut, held, work, engine)
+    _plan_parts(job, cut, held, work, engine, say)
     return _seal(head, work, n_parts)
 
 
@@ -195,12 +216,15 @@ def _parts_of(read: pl.DataFrame, mapping: Mapping, n_parts: int) -> pl.Series:
 
 
 def _scatter_table(
-    table: Frame, recipe: Recipe, work: Work, n_rows: int, n_parts: int, engine: Engine
+    table: Frame, recipe: Recipe, work: Work, n_rows: int, n_parts: int, engine: Engine, say: Say
 ) -> Scattered:
     folder = work.empty("table")
     slices = [Slice(table, recipe, folder, n_parts, *slice_) for slice_ in _slices_of(table, n_rows)]
     readers = engine if is_cut_cheaply(table) else Here()
-    done = sum(readers.map(scatter_slice, slices), Scattered(n_rows=[0] * n_parts))
+    done = Scattered(n_rows=[0] * n_parts)
+    for one in readers.map(scatter_slice, slices):
+        done += one
+        say("rows set aside", sum(done.n_rows), n_rows)
     if sum(done.n_rows) != n_rows:
         raise TableError(
             f"The table has {sum(done.n_rows):,} rows where it had {n_rows:,} a moment ago. Expected one that stays as it is "
@@ -227,12 +251,13 @@ def _slices_of(frame: Frame, n_rows: int) -> list[tuple[int, int]]:
     return [(row, size) for row in range(0, n_rows, size)]
 
 
-def _scatter_held(pages: Iterable[pl.DataFrame], work: Work, n_parts: int) -> Scattered:
+def _scatter_held(pages: Iterable[pl.DataFrame], work: Work, n_parts: int, say: Say) -> Scattered:
     folder, done = work.empty("held"), Scattered(n_rows=[0] * n_parts)
     for number, page in enumerate(pages):
         name = f"{number:08}.run"
         digest, n_rows = write_run(folder / name, page.rechunk(), bucket_of(page["id"], n_parts), n_parts)
         done += Scattered({name: digest}, n_rows)
+        say("ids that are held set aside", sum(done.n_rows), None)
     return work.keep("held", done)
 
 
@@ -309,7 +334,9 @@ def _ensure_fields(plan: Plan, item: PartOf) -> None:
     )
 
 
-def _plan_parts(job: Job, cut: Scattered, held: Scattered | None, work: Work, engine: Engine) -> None:
+def _plan_parts(
+    job: Job, cut: Scattered, held: Scattered | None, work: Work, engine: Engine, say: Say
+) -> None:
     done = work.done()
     n_held = held.n_rows if held is not None else [0] * len(cut.n_rows)
     items = [
@@ -317,8 +344,8 @@ def _plan_parts(job: Job, cut: Scattered, held: Scattered | None, work: Work, en
         for number, n_rows in enumerate(cut.n_rows)
         if n_rows and number not in done
     ]
-    for _ in engine.map(plan_part, items):
-        pass
+    for n_done, _ in enumerate(engine.map(plan_part, items), 1):
+        say("parts planned", n_done, len(items))
 
 
 def _seal(head: Plan, work: Work, n_parts: int) -> Plan:
