@@ -5,8 +5,7 @@
 Each size is a folder of Parquet files of a million rows × ten traits at most, and another of what Pendo holds; all rows
 change. It is planned in parts, dry-run to a folder and, up to ten million rows, pushed to a sink, each in a process of its
 own; the peak is the most that process held (as in `benchmarks.memory`), or the largest of the workers. Planning by an
-engine's workers, and by the one process, takes turns on the table of ten parts or more that is nearest to three million
-rows, with an engine that runs already.
+engine's workers, and by the one process, takes turns on a table of three million rows, with an engine that runs already.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -40,7 +40,9 @@ QUICK: Final = SIZES[:2]
 WORKERS: Final = (1, 2, 4)
 MILLION: Final = 1_000_000
 MOST_PUSHED: Final = 10_000_000
-NEAREST: Final = 3 * MILLION
+BY_WORKERS: Final = 3 * MILLION
+"""Rows of the table that workers plan: twelve parts."""
+
 AT: Final = datetime(2026, 11, 26, tzinfo=UTC)
 DEEDS: Final = ("plan", "dry run", "push")
 
@@ -66,7 +68,6 @@ def measure(sizes: Sequence[int], workers: Sequence[int], *, rounds: int) -> lis
     told_of: dict[int, dict[str, dict[str, float]]] = {}
     lines: list[Line] = []
     print(f"{'rows':>11} " + " ".join(f"{deed:>9} {'rows/s':>9} {'peak MB':>8}" for deed in DEEDS))
-    nearest = min(sizes, key=lambda rows: abs(rows - NEAREST))
     for rows in sizes:
         with tempfile.TemporaryDirectory() as name, open_sink(TYPES) as sink:
             folder = Path(name)
@@ -74,8 +75,11 @@ def measure(sizes: Sequence[int], workers: Sequence[int], *, rounds: int) -> lis
             deeds = DEEDS if rows <= MOST_PUSHED else DEEDS[:2]
             told_of[rows] = {deed: in_process(deed, folder, sink) for deed in deeds}
             print(f"{rows:>11,} " + " ".join(_shown(one, rows) for one in told_of[rows].values()), flush=True)
-            if rows == nearest and workers:
-                lines += list(of_workers(folder, rows, workers, sink, rounds=rounds))
+    if workers:
+        rows = min(BY_WORKERS, max(sizes))
+        with tempfile.TemporaryDirectory() as name, open_sink(TYPES) as sink:
+            make_tables(Path(name), rows)
+            lines += list(of_workers(Path(name), rows, workers, sink, rounds=rounds))
     return [*of_sizes(told_of), *lines, *of_many_parts()]
 
 
@@ -200,10 +204,19 @@ def of_workers(folder: Path, rows: int, workers: Sequence[int], sink: Sink, *, r
             with ps.open_engine(workers=n) as engine:
                 ways = {"one process": plan, name: lambda engine=engine: plan(engine)}
                 seconds = interleave(ways, rounds=rounds)
+                peak = max(engine.map(peak_of_worker, range(8 * n)))
+            yield told(f"{name}, {rows:,} rows planned", rows / statistics.median(seconds[name]), "rows/s")
+            yield told(f"the largest peak of {name}, {rows:,} rows planned", peak, "MB")
             how = f"{name} v. one process, {rows:,} rows planned"
             measured = speed(seconds, name, "one process")
             yield at_least(how, measured, 0.85) if n == 2 else told(how, measured)
     yield at_most("different digests of one table's plan, by the process and by workers", len(digests), 1)
+
+
+def peak_of_worker(_: int) -> float:
+    """Return the most memory that the worker held which does this; long enough that each of them does."""
+    time.sleep(0.1)
+    return peak_mb()
 
 
 def of_sizes(told_of: dict[int, dict[str, dict[str, float]]]) -> Iterator[Line]:

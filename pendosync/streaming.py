@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -136,12 +136,11 @@ def _plan(
     head, like = rehearse(table, recipe, before)
     held = None if recipe.mapping.is_message else work.scattered("held")
     if held is None and not recipe.mapping.is_message:
-        pages = (
-            iter_values(client, recipe.mapping, like=like)
+        held = (
+            _scatter_pages(iter_values(client, recipe.mapping, like=like), work, n_parts, say)
             if before is None
-            else _pages_of(before, _columns_of(before, like), n_parts)
+            else _scatter_before(before, _columns_of(before, like), work, n_parts, engine, say)
         )
-        held = _scatter_held(pages, work, n_parts, say)
     if not recipe.mapping.is_message:
         like = like if before is None else before.lazy().select(_columns_of(before, like)).clear().collect()
     job = Job(recipe, work.folder, head.parts.nothing, None if held is None else like)
@@ -238,27 +237,60 @@ def _run_rows(n_parts: int) -> int:
     return max(_RUN_ROWS, min(_RUN_ROWS * _SLICE_RUNS, n_parts * _PIECE_ROWS))
 
 
-def _pages_of(before: Frame, columns: Sequence[str], n_parts: int) -> Iterator[pl.DataFrame]:
-    """Yield *before*, a run at a time."""
-    n_rows = count_rows(before)
-    for row, size in _slices_of(before, n_rows):
-        yield from iter_table(before.lazy().slice(row, size), columns=columns, n_rows=_run_rows(n_parts))
-
-
 def _slices_of(frame: Frame, n_rows: int) -> list[tuple[int, int]]:
     """Return the slices in which *frame* is read, as first row and how many: one where more would cost more."""
     size = _RUN_ROWS * _SLICE_RUNS if is_cut_cheaply(frame) else max(1, n_rows)
     return [(row, size) for row in range(0, n_rows, size)]
 
 
-def _scatter_held(pages: Iterable[pl.DataFrame], work: Work, n_parts: int, say: Say) -> Scattered:
+def _scatter_pages(pages: Iterable[pl.DataFrame], work: Work, n_parts: int, say: Say) -> Scattered:
+    """Set aside what Pendo holds, as its pages come: by this process, which alone has the key."""
     folder, done = work.empty("held"), Scattered(n_rows=[0] * n_parts)
-    for number, page in enumerate(pages):
-        name = f"{number:08}.run"
-        digest, n_rows = write_run(folder / name, page.rechunk(), bucket_of(page["id"], n_parts), n_parts)
-        done += Scattered({name: digest}, n_rows)
+    for page in pages:
+        done += _set_aside(page, folder, sum(done.n_rows), n_parts)
         say("ids that are held set aside", sum(done.n_rows), None)
     return work.keep("held", done)
+
+
+def _scatter_before(
+    before: Frame, columns: Sequence[str], work: Work, n_parts: int, engine: Engine, say: Say
+) -> Scattered:
+    """Set aside what is told to be held, by workers where it can be read a slice at a time."""
+    folder, n_all = work.empty("held"), count_rows(before)
+    slices = [HeldSlice(before, columns, folder, n_parts, *one) for one in _slices_of(before, n_all)]
+    readers, done = engine if is_cut_cheaply(before) else Here(), Scattered(n_rows=[0] * n_parts)
+    for one in readers.map(scatter_held, slices):
+        done += one
+        say("ids that are held set aside", sum(done.n_rows), n_all)
+    return work.keep("held", done)
+
+
+@dataclass(frozen=True)
+class HeldSlice:
+    """Rows of what is held, to be cut into parts. It can be pickled, where they are read from files."""
+
+    before: Frame
+    columns: Sequence[str]
+    folder: Path
+    n_parts: int
+    first_row: int
+    n_rows: int
+
+
+def scatter_held(item: HeldSlice) -> Scattered:
+    """Write the rows of a slice to the folder, part by part, and return what was written."""
+    row, done = item.first_row, Scattered()
+    rows = item.before.lazy().slice(item.first_row, item.n_rows)
+    for batch in iter_table(rows, columns=item.columns, n_rows=_run_rows(item.n_parts)):
+        done += _set_aside(batch, item.folder, row, item.n_parts)
+        row += batch.height
+    return done
+
+
+def _set_aside(held: pl.DataFrame, folder: Path, row: int, n_parts: int) -> Scattered:
+    name = f"{row:012}.run"
+    digest, n_rows = write_run(folder / name, held.rechunk(), bucket_of(held["id"], n_parts), n_parts)
+    return Scattered({name: digest}, n_rows)
 
 
 def _columns_of(before: Frame, like: pl.DataFrame) -> list[str]:
