@@ -74,7 +74,7 @@ def _empty_of(frame: Any) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class _Partitions:
-    """What polars asks for rows: reads on demand, and of each partition only the columns asked for."""
+    """What polars asks for rows: reads on demand, and of each partition only the columns and rows asked for."""
 
     frame: Any
     columns: dict[str, Any]
@@ -91,7 +91,8 @@ class _Partitions:
         chosen = self.frame[[self.columns[name] for name in names if name in self.columns]]
         ahead = n_rows
         for number in range(chosen.npartitions):
-            rows = self._rows_of(chosen, number, names)
+            there = predicate if ahead is None else None
+            rows = self._rows_of(chosen, number, names, there)
             if ahead is not None:
                 rows = rows.head(ahead)
                 ahead -= rows.height
@@ -99,9 +100,13 @@ class _Partitions:
             if ahead == 0:
                 return
 
-    def _rows_of(self, chosen: Any, number: int, names: list[str]) -> pl.DataFrame:
+    def _rows_of(self, chosen: Any, number: int, names: list[str], predicate: pl.Expr | None) -> pl.DataFrame:
+        """Return the rows of a partition, those that a *predicate* leaves where Dask's workers can tell."""
+        partition = chosen.partitions[number]
+        if predicate is not None and (rows := _filtered_there(partition, names, predicate)) is not None:
+            return rows
         try:
-            rows = _handed_over(chosen.partitions[number].compute()).select(names)
+            rows = _handed_over(partition.compute()).select(names)
         except Exception as error:
             if isinstance(error, PendosyncError):
                 raise
@@ -114,6 +119,27 @@ class _Partitions:
             if dtype != self.schema[name]:
                 raise _other_type(number, name, dtype, self.schema[name])
         return rows
+
+
+def _filtered_there(partition: Any, names: list[str], predicate: pl.Expr) -> pl.DataFrame | None:
+    """Return those rows of a partition that are asked for, found where Dask computes; None where that can't be done.
+
+    It can't where a worker lacks polars or us, or has others; or where the predicate, or the partition, fails: then the
+    rows come here, and here it is told.
+    """
+    from dask.delayed import delayed
+
+    try:
+        task = delayed(_filter, pure=False)(partition.to_delayed()[0], names, predicate.meta.serialize())
+        rows: pl.DataFrame = task.compute()
+    except Exception:
+        return None
+    return rows
+
+
+def _filter(partition: Any, names: list[str], predicate: bytes) -> pl.DataFrame:
+    """Return the rows that are asked for of a frame of pandas: what a worker does."""
+    return _handed_over(partition).select(names).filter(pl.Expr.deserialize(predicate))
 
 
 def _handed_over(frame: Any) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 from clusters import Cluster, until
 from tasks import Slowly, add_one, die, make_partition, of_version, raise_it, say_where
@@ -18,6 +19,7 @@ from tasks import Slowly, add_one, die, make_partition, of_version, raise_it, sa
 import pendosync as ps
 from pendosync.engines import ensure_engine
 from pendosync.errors import EngineError, PendosyncError, PlanError, ProblemsError, PushError
+from pendosync.tables import dasks
 from pendosync.workers import DaskEngine, _Task
 
 
@@ -149,6 +151,28 @@ def test_what_was_there_before_stays_open(standing: Cluster) -> None:
         assert client.status == "running"
     with ps.open_engine(standing.address) as again:
         assert list(again.map(add_one, [1])) == [2]
+
+
+def test_a_filter_on_a_dask_frame_is_carried_out_on_the_cluster(
+    standing: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pd, frames = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
+    from distributed import Client
+
+    meta = pd.DataFrame({"id": pd.Series([], dtype="int64"), "pid": pd.Series([], dtype="int64")})
+    frame = frames.from_map(make_partition, range(4), meta=meta)
+    handed_over = dasks._handed_over
+
+    def only_types(rows: object) -> pl.DataFrame:
+        assert len(rows) == 0  # type: ignore[arg-type]
+        return handed_over(rows)
+
+    monkeypatch.setattr(dasks, "_handed_over", only_types)
+    with Client(standing.address, set_as_default=True):
+        chosen = ps.load_table(frame).filter(pl.col("id") > 1).select("id").collect()
+        assert chosen["id"].to_list() == [2, 3]
+        with pytest.raises(ps.TableError, match="Partition 0"):  # unfiltered, the rows come here
+            ps.tables.collect_table(ps.load_table(frame))
 
 
 def test_the_partitions_of_a_dask_frame_are_computed_on_the_cluster(standing: Cluster) -> None:
