@@ -63,6 +63,7 @@ WALLS = {
     "httpx": {"throttle", "auth", "client", "transports"},
     "sqlite3": {"rundb", "runfile"},
     "filelock": {"runfile", "work"},
+    "dask": {"tables"},
     "anywidget": {"preview"},
     "ipywidgets": {"preview"},
     "traitlets": {"preview"},
