@@ -9,16 +9,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from pendosync.errors import EngineError, first_line
 from pendosync.workers import PATIENCE_S, DaskEngine
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+_CLOSING_S: Final = 5.0
+"""How long to wait until the processes of this machine have ended."""
 
 
 class Engine(Protocol):
@@ -130,20 +135,30 @@ def _open_local(distributed: Any, workers: int, patience_s: float) -> DaskEngine
             f"workers is {workers!r}. Expected how many processes to start, 1 or more. Hint: open_engine(workers=2)."
         )
     with contextlib.ExitStack() as opened:
-        cluster = opened.enter_context(
-            distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,
-                env=_env_of_worker(workers),
-            )
+        cluster = distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+            env=_env_of_worker(workers),
         )
+        opened.callback(_close, cluster)
         client = opened.enter_context(
             distributed.Client(cluster, set_as_default=False, direct_to_workers=False)
         )
         return DaskEngine(client, patience_s=patience_s, closing=opened.pop_all())
+
+
+def _close(cluster: Any) -> None:
+    """Close a cluster of this machine. One that just starts a worker again may never say that it is closed."""
+    pids = [pid for nanny in cluster.workers.values() if (pid := getattr(nanny, "pid", None))]
+    try:
+        cluster.close(timeout=_CLOSING_S)
+    except TimeoutError:
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGTERM)
 
 
 def _env_of_worker(workers: int) -> dict[str, str]:
