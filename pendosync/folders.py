@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from pendosync.errors import PlanError, first_line
+from pendosync.errors import PendosyncError, PlanError, first_line
 
 _PROBLEMS: Final = "problems.parquet"
 _MANIFEST: Final = "manifest.json"
@@ -52,7 +52,7 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
             folder.rmdir()
         beside.rename(folder)
         force_out(folder.parent)
-    except PlanError:
+    except PendosyncError:  # of what is written, not of the disk
         raise
     except (
         OSError,

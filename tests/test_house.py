@@ -63,7 +63,7 @@ SANDBOX_IMPORTS = {"errors", "regions"}
 WALLS = {
     "httpx": {"throttle", "auth", "client", "transports"},
     "sqlite3": {"rundb", "runfile"},
-    "filelock": {"runfile", "work"},
+    "filelock": {"runfile", "work", "marks"},
     "anywidget": {"preview"},
     "ipywidgets": {"preview"},
     "traitlets": {"preview"},
