@@ -42,7 +42,6 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
     """
     beside = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.part")
     try:
-        str(folder).encode()  # polars reads no file whose name is not Unicode
         ensure_new(folder)
         beside.mkdir(parents=True, mode=0o700)
         yield beside
@@ -70,8 +69,19 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
 
 
 def ensure_new(folder: Path) -> None:
-    """Raise a PlanError where *folder* holds something."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """Raise a PlanError where *folder* holds something, or can't be the name of one."""
+    try:
+        str(folder).encode()  # polars reads no file whose name is not Unicode
+        if "\0" in str(folder):
+            raise ValueError("it holds a NUL")
+        is_taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except (OSError, ValueError) as error:
+        told = getattr(error, "strerror", None) or first_line(error)
+        raise PlanError(
+            f"{str(folder)!r} can't be a new folder ({told}). Expected a plain path that can be written. "
+            f"Hint: choose another place."
+        ) from None
+    if is_taken:
         raise PlanError(
             f"{str(folder)!r} holds something already. Expected a new folder. Hint: choose another name."
         )
