@@ -57,7 +57,8 @@ def refresh_plan(plan: Plan, /, *, client: Client, folder: str | Path | None = N
             alone = plan.having(part.read(), part.problems())
             entries.append(write_part(beside, part.number, _refreshed(alone, held_of(part.number))))
         head = dataclasses.replace(
-            plan.having(plan.parts.nothing, no_problems()), shape=dataclasses.replace(plan.shape, planned_at=now)
+            plan.having(plan.parts.nothing, no_problems()),
+            shape=dataclasses.replace(plan.shape, planned_at=now),
         )
         seal_plan(beside, head, entries, cut=plan.parts.cut)
     return load_plan(place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -18,7 +18,12 @@ from tests.test_push import QUICK
 
 NAMES = [*[f"u-{n:04}" for n in range(1, 25)], "ünï", "ÿ y", "U-0003", "nobody-1", "nobody-2", "日本"]
 KEPT = ["status", "reason", "at", "part", "batch", "seen", "fields", "held", "cells", "n", "run"]
-QUIETLY = settings(max_examples=5, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIETLY = settings(
+    max_examples=5,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 @pytest.fixture
@@ -30,7 +35,9 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick(sandbox):
-    with ps.open_client(dataclasses.replace(sandbox.settings, api_pace=ps.Pace(None, 2)), retry=QUICK) as client:
+    with ps.open_client(
+        dataclasses.replace(sandbox.settings, api_pace=ps.Pace(None, 2)), retry=QUICK
+    ) as client:
         yield client
 
 
@@ -45,7 +52,13 @@ def tables() -> st.SearchStrategy[pl.DataFrame]:
 
     def made(names: list[str]) -> st.SearchStrategy[pl.DataFrame]:
         rows = st.lists(row, min_size=len(names), max_size=len(names))
-        schema = {"id": pl.String, "plan": pl.String, "seats": pl.Int64, "tags": pl.List(pl.String), "off": pl.String}
+        schema = {
+            "id": pl.String,
+            "plan": pl.String,
+            "seats": pl.Int64,
+            "tags": pl.List(pl.String),
+            "off": pl.String,
+        }
         return rows.map(
             lambda told: pl.DataFrame(
                 [(name, *cells) for name, cells in zip(names, told, strict=True)], schema=schema, orient="row"
@@ -115,7 +128,8 @@ def cycle(plan, client, sandbox, journal, folder: Path, fault, absent, theirs, r
     counts = {k: v for k, v in run.progress.counts.items() if v and k != "pending"}
     mine = dict(eager["status"].value_counts().iter_rows())
     assert sum(counts.values()) == sum(v for k, v in mine.items() if k != "pending"), (counts, mine)
-    ps.attach_run(journal, run.id, show=False).progress
+    attached = ps.attach_run(journal, run.id, show=False).progress.counts
+    assert sum(n for status, n in attached.items() if status != "pending") == sum(counts.values())
     if fault in ("records", "none", "429"):
         note("outcomes", by_row(eager.select("id", "status", "reason")))
         noted_plan("rejected", ps.plan_rejected(journal, run.id))
@@ -133,7 +147,9 @@ def cycle(plan, client, sandbox, journal, folder: Path, fault, absent, theirs, r
         where = {} if plan.parts.is_whole else {"folder": folder / "fresh"}
         noted_plan("fresh", ps.refresh_plan(plan, client=client, **where))
         where = {} if plan.parts.is_whole else {"folder": folder / "undo"}
-        undo = ps.plan_undo(journal, run.id, client=client if reads else None, absent=absent, theirs=theirs, **where)
+        undo = ps.plan_undo(
+            journal, run.id, client=client if reads else None, absent=absent, theirs=theirs, **where
+        )
         noted_plan("undo", undo)
         if len(undo):
             undo = undo.lift(**undo.lifts)
@@ -147,11 +163,11 @@ def cycle(plan, client, sandbox, journal, folder: Path, fault, absent, theirs, r
 
 
 def compare(whole: list, parted: list, fault) -> None:
+    if fault == "400":  # a refused request is another in parts: only that each way comes to its end
+        return
     assert [name for name, _ in whole] == [name for name, _ in parted]
     for (name, theirs), (_, mine) in zip(whole, parted, strict=True):
         if isinstance(mine, ps.Plan):
-            if fault == "400":
-                continue
             try:
                 ensure_alike(theirs, mine)
             except AssertionError as error:
@@ -178,7 +194,22 @@ def compare(whole: list, parted: list, fault) -> None:
     nulls=st.sampled_from(["keep", "clear"]),
 )
 def test_the_whole_way_of_parts_is_that_of_memory(
-    sandbox, quick, small_parts, tmp_path_factory, table, fault, absent, theirs, reads, creates, skips, route, how, canary, keeps, nulls
+    sandbox,
+    quick,
+    small_parts,
+    tmp_path_factory,
+    table,
+    fault,
+    absent,
+    theirs,
+    reads,
+    creates,
+    skips,
+    route,
+    how,
+    canary,
+    keeps,
+    nulls,
 ) -> None:
     place = tmp_path_factory.mktemp("cycle")
     mapping = ps.Mapping(
@@ -188,7 +219,7 @@ def test_the_whole_way_of_parts_is_that_of_memory(
     options = {
         "client": quick, "planned_at": datetime.now(UTC), "keep": KEPT if keeps else [], "batch_size": 3,
         "create": "unknown_ids" if creates else "never",
-        "canary": ps.Canary((1, 60)) if canary else None, "gates": ps.Gates(recheck=3),
+        "canary": ps.Canary((1, 60), settle_s=0.2, unseen="go_on") if canary and fault == "none" else None, "gates": ps.Gates(recheck=3),
     }  # fmt: skip
     told = []
     for name in ("memory", "parts"):
@@ -198,7 +229,9 @@ def test_the_whole_way_of_parts_is_that_of_memory(
         plan = ps.plan_table(table, mapping, **where, **options)
         plan = plan.lift(**plan.lifts)
         if how == 1:
-            plan = plan.select(pl.col("id") != "u-0002").select(ps.after("seats").is_null() | (ps.after("seats") > 5))
+            plan = plan.select(pl.col("id") != "u-0002").select(
+                ps.after("seats").is_null() | (ps.after("seats") > 5)
+            )
         elif how == 2 and len(plan):
             first = sorted(plan.changes["id"])[: len(plan) // 2 + 1]
             plan = plan.select(ids=first).select(but=first[:1])
@@ -206,7 +239,14 @@ def test_the_whole_way_of_parts_is_that_of_memory(
             plan = ps.load_plan(plan.save(place / f"saved-{name}"))
         if not len(plan):
             return
-        told.append((plan, cycle(plan, quick, sandbox, ps.open_journal(place / name), place, fault, absent, theirs, reads)))
+        told.append(
+            (
+                plan,
+                cycle(
+                    plan, quick, sandbox, ps.open_journal(place / name), place, fault, absent, theirs, reads
+                ),
+            )
+        )
     (whole, theirs_), (parted, mine) = told
     ensure_alike(whole, parted)
     compare(theirs_, mine, fault)
@@ -242,7 +282,9 @@ def test_what_is_lost_is_never_dropped_without_a_word(sandbox, quick, journal, p
     again = ps.push(parted, client=quick, journal=journal, show=False)
     again.wait(timeout_s=20)
     lose(journal.folder_of(again.id) / "plan")
-    with pytest.raises(ps.PlanError, match=rf"The plan of run {again.id} can't be read: .* Expected .* Hint: "):
+    with pytest.raises(
+        ps.PlanError, match=rf"The plan of run {again.id} can't be read: .* Expected .* Hint: "
+    ):
         ps.read_snapshot(journal, parted.mapping, target=quick.target)
     with pytest.raises(ps.PlanError, match=rf"The plan of run {again.id} can't be read"):
         ps.plan_undo(journal, run.id, folder=tmp_path / "undo")
@@ -267,6 +309,7 @@ def test_a_run_whose_parts_are_all_lost_is_told_and_crashes_nothing(quick, journ
     assert ps.plan_rejected(journal, run.id).changes.is_empty()
     lost = ps.load_plan(journal.folder_of(run.id) / "plan")
     assert lost._repr_html_()
+    told: list[str] = []
     for verb in (
         lambda: lost.select(ids=["u-0001"]),
         lambda: ps.dry_run(lost),
@@ -278,8 +321,9 @@ def test_a_run_whose_parts_are_all_lost_is_told_and_crashes_nothing(quick, journ
         try:
             verb()
         except ps.PendosyncError as error:
-            assert "Expected" in str(error)
-            assert "Hint" in str(error)
+            told.append(str(error))
+    assert len(told) >= 4
+    assert all("Expected" in one and "Hint" in one for one in told)
 
 
 def test_events_of_a_lost_part_hold_back_no_others(quick, journal, small_parts, tmp_path) -> None:
@@ -300,7 +344,9 @@ def test_events_of_a_lost_part_hold_back_no_others(quick, journal, small_parts, 
 
 
 def test_a_mark_makes_no_folder_where_the_plan_was(quick, journal, parted, tmp_path) -> None:
-    loaded = ps.load_plan(parted.select(ids=["u-0001"]).having(parted.changes.head(1)).save(tmp_path / "whole"))
+    loaded = ps.load_plan(
+        parted.select(ids=["u-0001"]).having(parted.changes.head(1)).save(tmp_path / "whole")
+    )
     for file in (tmp_path / "whole").iterdir():
         file.unlink()
     (tmp_path / "whole").rmdir()
@@ -340,13 +386,17 @@ def test_a_place_that_can_not_be_written_is_told(quick, journal, parted, tmp_pat
                 verb(folder)
 
 
-def test_a_kill_while_what_was_set_aside_is_emptied_leaves_a_call_that_goes_on(quick, small_parts, tmp_path, monkeypatch) -> None:
+def test_a_kill_while_what_was_set_aside_is_emptied_leaves_a_call_that_goes_on(
+    quick, small_parts, tmp_path, monkeypatch
+) -> None:
     table = pl.DataFrame({"id": [f"u-{n:04}" for n in range(1, 31)], "plan": ["new"] * 30})
     mapping = ps.Mapping("visitor", "id", ["plan"])
     call = lambda: ps.plan_table(table, mapping, client=quick, folder=tmp_path / "plan")  # noqa: E731
     with monkeypatch.context() as patch:
+
         def killed(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
+
         patch.setattr(streaming, "write_run", killed)
         with pytest.raises(KeyboardInterrupt):
             call()
@@ -355,7 +405,9 @@ def test_a_kill_while_what_was_set_aside_is_emptied_leaves_a_call_that_goes_on(q
     assert len(call()) == 30
 
 
-def test_another_table_of_the_same_form_is_not_taken_for_the_one_that_was_left(quick, small_parts, tmp_path, monkeypatch) -> None:
+def test_another_table_of_the_same_form_is_not_taken_for_the_one_that_was_left(
+    quick, small_parts, tmp_path, monkeypatch
+) -> None:
     mapping = ps.Mapping("visitor", "id", ["plan"])
     ids = [f"u-{n:04}" for n in range(1, 31)]
     for name, made in {
@@ -364,8 +416,10 @@ def test_another_table_of_the_same_form_is_not_taken_for_the_one_that_was_left(q
         "series": lambda value: pl.LazyFrame({"id": ids}).with_columns(pl.Series("plan", [value] * 30)),
     }.items():
         with monkeypatch.context() as patch:
+
             def killed(_: object) -> None:
                 raise KeyboardInterrupt
+
             patch.setattr(streaming, "plan_part", killed)
             with pytest.raises(KeyboardInterrupt):
                 ps.plan_table(made("wrong"), mapping, client=quick, folder=tmp_path / name)
@@ -376,8 +430,10 @@ def test_another_table_of_the_same_form_is_not_taken_for_the_one_that_was_left(q
 def test_bad_frames_of_what_is_held_are_refused(quick, small_parts, tmp_path) -> None:
     table = pl.DataFrame({"id": [f"u-{n:04}" for n in range(1, 31)], "plan": ["new"] * 30})
     mapping = ps.Mapping("visitor", "id", ["plan"])
-    good = pl.DataFrame({"row": range(30), "id": table["id"], "raw": [None] * 30, "plan": ["old"] * 30},
-                        schema_overrides={"row": pl.UInt32, "raw": pl.String})
+    good = pl.DataFrame(
+        {"row": range(30), "id": table["id"], "raw": [None] * 30, "plan": ["old"] * 30},
+        schema_overrides={"row": pl.UInt32, "raw": pl.String},
+    )
     (tmp_path / "held").mkdir()
     good.write_parquet(tmp_path / "held" / "0.parquet")
     good.head(1).write_parquet(tmp_path / "held" / "1.parquet")
@@ -396,13 +452,22 @@ def test_a_table_that_fails_in_the_middle_is_told(quick, small_parts, tmp_path) 
     mapping = ps.Mapping("visitor", "id", ["plan"])
     frame = pl.DataFrame({"id": [f"u-{n:04}" for n in range(1, 31)], "plan": ["1"] * 29 + ["x"]})
     frame.write_csv(tmp_path / "table.csv")
-    for n, table in enumerate((frame.lazy(), pl.scan_csv(tmp_path / "table.csv", schema_overrides={"plan": pl.String}))):
+    for n, table in enumerate(
+        (frame.lazy(), pl.scan_csv(tmp_path / "table.csv", schema_overrides={"plan": pl.String}))
+    ):
         with pytest.raises(ps.PendosyncError, match="Expected"):
-            ps.plan_table(table.with_columns(pl.col("plan").cast(pl.Int64)), mapping, client=quick, folder=tmp_path / f"bad-{n}")
+            ps.plan_table(
+                table.with_columns(pl.col("plan").cast(pl.Int64)),
+                mapping,
+                client=quick,
+                folder=tmp_path / f"bad-{n}",
+            )
         assert len(ps.plan_table(table, mapping, client=quick, folder=tmp_path / f"good-{n}")) == 30
 
 
-def test_nothing_on_the_way_reads_all_parts_at_once(sandbox, quick, journal, parted, tmp_path, monkeypatch) -> None:
+def test_nothing_on_the_way_reads_all_parts_at_once(
+    sandbox, quick, journal, parted, tmp_path, monkeypatch
+) -> None:
     for name in ("whole", "problems"):
         of_parts = getattr(ps.parted.Parts, name)
         read = getattr(of_parts, "func", of_parts)
