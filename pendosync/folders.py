@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from pendosync.errors import PlanError, first_line
+from pendosync.errors import PendosyncError, PlanError, first_line
 
 _PROBLEMS: Final = "problems.parquet"
 _MANIFEST: Final = "manifest.json"
@@ -42,7 +42,6 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
     """
     beside = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.part")
     try:
-        str(folder).encode()  # polars reads no file whose name is not Unicode
         ensure_new(folder)
         beside.mkdir(parents=True, mode=0o700)
         yield beside
@@ -52,7 +51,7 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
             folder.rmdir()
         beside.rename(folder)
         force_out(folder.parent)
-    except PlanError:
+    except PendosyncError:  # of what is written, not of the disk
         raise
     except (
         OSError,
@@ -70,8 +69,19 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
 
 
 def ensure_new(folder: Path) -> None:
-    """Raise a PlanError where *folder* holds something."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """Raise a PlanError where *folder* holds something, or can't be the name of one."""
+    try:
+        str(folder).encode()  # polars reads no file whose name is not Unicode
+        if "\0" in str(folder):
+            raise ValueError("it holds a NUL")
+        is_taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except (OSError, ValueError) as error:
+        told = getattr(error, "strerror", None) or first_line(error)
+        raise PlanError(
+            f"{str(folder)!r} can't be a new folder ({told}). Expected a plain path that can be written. "
+            f"Hint: choose another place."
+        ) from None
+    if is_taken:
         raise PlanError(
             f"{str(folder)!r} holds something already. Expected a new folder. Hint: choose another name."
         )

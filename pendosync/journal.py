@@ -259,11 +259,15 @@ def read_plan(journal: Journal, run_id: str, /) -> Plan:
     try:
         return load_plan(folder / "plan")
     except PlanError as error:
-        happened = str(error).partition(" Expected ")[0]
-        raise PlanError(
-            f"The plan of run {run_id} can't be read: {happened} Expected it as the push saved it. Hint: plan the "
-            f"table again, with plan_table(…): what Pendo holds already falls out."
-        ) from None
+        raise _unreadable(run_id, error) from None
+
+
+def _unreadable(run_id: str, error: PlanError) -> PlanError:
+    happened = str(error).partition(" Expected ")[0]
+    return PlanError(
+        f"The plan of run {run_id} can't be read: {happened} Expected it as the push saved it. Hint: plan the "
+        f"table again, with plan_table(…): what Pendo holds already falls out."
+    )
 
 
 def read_creation(journal: Journal, run_id: str, /) -> Creation:
@@ -374,22 +378,34 @@ def each_outcome(
 
 
 def each_told(
-    journal: Journal, run_id: str, plan: Plan, /, *, parts: Iterable[int] | None = None
+    journal: Journal,
+    run_id: str,
+    plan: Plan,
+    /,
+    *,
+    parts: Iterable[int] | None = None,
+    but_lost: bool = False,
 ) -> Iterator[tuple[int, pl.DataFrame, pl.DataFrame]]:
-    """Yield the place of each part of the plan that can be read, its CHANGES, and what became of each.
+    """Yield the place of each part of the plan, its CHANGES, and what became of each.
 
     Args:
         journal, run_id, plan, parts: as in `each_outcome`.
+        but_lost: leave out parts that can't be read, in place of raising.
 
     Yields:
         The place, CHANGES, and what `each_outcome` yields.
+
+    Raises:
+        PlanError: a part can't be read.
     """
     places = list(range(len(plan.parts)) if parts is None else parts)
     for at, outcomes in zip(places, each_outcome(journal, run_id, plan, parts=places), strict=True):
         try:
             changes = plan.parts.read(at)
-        except PlanError:
-            continue
+        except PlanError as error:
+            if but_lost:
+                continue
+            raise _unreadable(run_id, error) from None
         yield at, changes, outcomes
 
 

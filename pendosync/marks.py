@@ -3,26 +3,38 @@
 A run leaves a mark beside the plan that it pushes: in the plan's folder, where it was saved, else in its journal. A mark
 says where its run is written. Where that can be reached, the run's own lock and lease tell whether it still goes; where
 not, as on another machine with a journal of its own, the mark's age does, and whether its process lives.
+
+Marks are left one after the other, under a lock: of two pushes at once exactly one goes. Where the disk knows no locks,
+each leaves its own and then looks for the other's: at most one goes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from filelock import FileLock, Timeout
 
 from pendosync.errors import HeldError, PendosyncError
+from pendosync.folders import write_whole
+from pendosync.gates import Gates
 from pendosync.journal import Journal
 from pendosync.plans import Plan
 from pendosync.rundb import FILE
 from pendosync.runfile import LEASE_S, RunRecord, is_held, now_ms
 
-_KEPT = "marks"
+_KEPT: Final = "marks"
 """A run's note of where its mark lies, for whoever goes on with it."""
+
+_TAKE_S: Final = 5.0
+"""So long is waited while another run leaves its mark, which takes milliseconds."""
 
 
 def mark_plan(record: RunRecord, run_folder: Path, plan: Plan, place: Path) -> None:
@@ -37,19 +49,25 @@ def mark_plan(record: RunRecord, run_folder: Path, plan: Plan, place: Path) -> N
         place: the folder of the marks.
 
     Raises:
-        HeldError: another run, which began before this one, pushes the plan.
+        HeldError: another run pushes the plan.
     """
-    digest = plan.known_digest
-    if digest is None:
+    digest = _digest_of(plan)
+    if digest is None or not place.parent.is_dir():
         return
     with contextlib.suppress(OSError):
         (run_folder / _KEPT).write_text(json.dumps({"place": str(place), "digest": digest}), encoding="utf-8")
     _take(record, run_folder, place, digest)
 
 
+def _digest_of(plan: Plan) -> str | None:
+    """Return what tells the plan from others, whichever of its gates were lifted; None where it is not known."""
+    return dataclasses.replace(plan, gates=Gates()).known_digest or plan.known_digest
+
+
 def marks_of(plan: Plan, journal: Journal) -> Path:
     """Return the folder of a plan's marks: beside its parts where it was saved, else in the journal."""
-    return plan.parts.folder / "runs" if plan.parts.folder else journal.path / ".plans"
+    folder = plan.parts.folder
+    return folder / "runs" if folder and folder.is_dir() else journal.path / ".plans"
 
 
 def renew_mark(record: RunRecord, run_folder: Path) -> None:
@@ -67,19 +85,30 @@ def _take(record: RunRecord, run_folder: Path, place: Path, digest: str) -> None
     mine = place / f"{digest[:16]}-{run_folder.name}.json"
     told = {"run": str(run_folder), "host": socket.gethostname(), "pid": os.getpid(), "since": now_ms()}
     try:
-        place.mkdir(mode=0o700, exist_ok=True, parents=True)
-        mine.write_text(json.dumps(told), encoding="utf-8")
+        place.mkdir(mode=0o700, exist_ok=True)
+        with _in_turn(place / f"{digest[:16]}.lock"):
+            write_whole(mine, json.dumps(told).encode())
+            record.at_beat.append(lambda: _renew(mine))
+            record.at_close.append(lambda: mine.unlink(missing_ok=True))
+            for other in place.glob(f"{digest[:16]}-*.json"):
+                theirs = None if other == mine else _read(other)
+                if theirs is not None and _goes(other, theirs):
+                    mine.unlink(missing_ok=True)
+                    raise _pushed_already(theirs)
     except OSError:
         return
-    record.at_beat.append(lambda: _renew(mine))
-    record.at_close.append(lambda: mine.unlink(missing_ok=True))
-    for other in place.glob(f"{digest[:16]}-*.json"):
-        theirs = _read(other)
-        if other == mine or theirs is None:
-            continue
-        began_before = (theirs["since"], theirs["run"]) < (told["since"], told["run"])
-        if _goes(other, theirs) and began_before:
-            raise _pushed_already(theirs)
+
+
+@contextlib.contextmanager
+def _in_turn(path: Path) -> Iterator[None]:
+    """One block at a time, where the disk knows locks and nobody holds one for long."""
+    lock = FileLock(path, timeout=_TAKE_S, thread_local=False)
+    with contextlib.suppress(Timeout, NotImplementedError):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _renew(mark: Path) -> None:

@@ -316,7 +316,7 @@ class Parts(Sequence[Part]):
         """Return the CHANGES of *rows* (in order), and of no part that can't be read, with `at`: which row each is."""
         found = [self.nothing.with_columns(pl.lit(0, dtype=pl.UInt32).alias("at"))]
         for number, (first, end) in enumerate(zip(self.first_rows, self.first_rows[1:], strict=False)):
-            mine = rows.filter(rows.is_between(first, end - 1))
+            mine = rows.filter(rows.is_between(first, end, closed="left"))
             if len(mine):
                 try:
                     changes = self.read(number)
@@ -328,7 +328,7 @@ class Parts(Sequence[Part]):
     def chosen(self, choose: Callable[[pl.DataFrame], pl.DataFrame]) -> Parts:
         """Return the parts with only those rows that *choose* leaves, and all their problems."""
         if self.is_whole:
-            return Parts.of(choose(self._parts[0].read()), self._parts[0].problems())
+            return Parts.of(choose(self._parts[0].read()), self._parts[0].problems(), self.folder)
         return Parts([Chosen(part, choose) for part in self], choose(self.nothing), self.folder, self.cut)
 
 

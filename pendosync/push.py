@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
@@ -190,7 +191,11 @@ def _ensure_young(plan: Plan) -> None:
     """Raise where events have grown too old since they were checked."""
     if plan.shape.kind != "event":
         return
-    n_old = sum(changes.head(n_sent(changes)).filter(_is_old()).height for changes in plan.parts.each())
+    n_old = 0
+    for number in range(len(plan.parts)):
+        with contextlib.suppress(PlanError):  # what can't be read is not sent, and the rest is
+            changes = plan.parts.read(number)
+            n_old += changes.head(n_sent(changes)).filter(_is_old()).height
     if n_old:
         are = "is" if n_old == 1 else "are"
         raise PlanError(
@@ -209,7 +214,10 @@ def _refuse_old(record: RunRecord, plan: Plan, remaining: Remaining) -> int:
         return 0
     old = []
     for first_row, n_rows in remaining.unsent:
-        rows = plan.parts.slice(first_row, n_rows)
+        try:
+            rows = plan.parts.slice(first_row, n_rows)
+        except PlanError:
+            continue  # what can't be read is not sent
         old += [first_row + at for at in rows.select(_is_old().arg_true()).to_series()]
     record.record_rows((row, batch_at(row, plan.steps, plan.shape), "refused", TOO_OLD) for row in old)
     return len(old)

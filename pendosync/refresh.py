@@ -16,7 +16,7 @@ from pendosync.held import held_in_parts
 from pendosync.planning import plan_again
 from pendosync.plans import Plan
 from pendosync.remote import fetch_held
-from pendosync.rules import row_problems
+from pendosync.rules import no_problems, row_problems
 from pendosync.saved import load_plan, seal_plan, write_part
 
 
@@ -50,14 +50,15 @@ def refresh_plan(plan: Plan, /, *, client: Client, folder: str | Path | None = N
     place = new_plan_folder() if folder is None else Path(folder)
     now, entries = datetime.now(UTC), []
     with (
-        held_in_parts(client, plan, within=place.parent) as held_of,
         new_folder(place, what="The plan") as beside,
+        held_in_parts(client, plan, within=place.parent) as held_of,
     ):
         for part in plan.parts:
             alone = plan.having(part.read(), part.problems())
             entries.append(write_part(beside, part.number, _refreshed(alone, held_of(part.number))))
         head = dataclasses.replace(
-            plan.having(plan.parts.nothing), shape=dataclasses.replace(plan.shape, planned_at=now)
+            plan.having(plan.parts.nothing, no_problems()),
+            shape=dataclasses.replace(plan.shape, planned_at=now),
         )
         seal_plan(beside, head, entries, cut=plan.parts.cut)
     return load_plan(place)

@@ -79,7 +79,7 @@ def plan_rejected(
     if plan.shape.audience is not None:
         create = "never"
         _ensure_unmended(mended)
-    rejected, told = _rejected_of(journal, run_id, plan)
+    rejected, told, lost = _rejected_of(journal, run_id, plan)
     if create == "unknown_ids":
         rejected = _as_created(rejected, told["status"] == "missing")
     reason = pl.format("{}: {}", "status", pl.col("reason").fill_null("no reason was given"))
@@ -90,17 +90,22 @@ def plan_rejected(
         rejected, found = _mend(rejected, cells, plan.mapping)
         asked = problems.join(cells.select("id"), on="id", how="semi", maintain_order="left")
         problems = pl.concat([asked, found])
-    return plan_again(plan, rejected, problems=problems, create=create)
+    again = plan_again(plan, rejected, problems=problems, create=create)
+    return dataclasses.replace(again, notes=(*again.notes, *lost))
 
 
-def _rejected_of(journal: Journal, run_id: str, plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return CHANGES that could not be written, and `status` and `reason` of each."""
+def _rejected_of(journal: Journal, run_id: str, plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
+    """Return CHANGES that could not be written, `status` and `reason` of each, and what to say of parts that are lost."""
+    n_lost = len(plan.parts)
     found = [plan.parts.nothing], [OUTCOMES.to_frame().select("status", "reason")]
-    for _, changes, told in each_told(journal, run_id, plan):
+    for _, changes, told in each_told(journal, run_id, plan, but_lost=True):
+        n_lost -= 1
         is_rejected = told["status"].is_in(REJECTED)
         found[0].append(changes.filter(is_rejected))
         found[1].append(told.select("status", "reason").filter(is_rejected))
-    return pl.concat(found[0], rechunk=True), pl.concat(found[1], rechunk=True)
+    lost = f"{counted(n_lost, 'part')} of the run's plan can't be read: what was rejected there is not planned again."
+    told = pl.concat(found[1], rechunk=True)
+    return pl.concat(found[0], rechunk=True), told, [lost] if n_lost else []
 
 
 def _gone_on_with(plan: Plan, journal: Journal, run_id: str) -> Plan:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import re
 import secrets
@@ -160,7 +161,7 @@ def _fingerprint(table: Frame, recipe: Recipe, before: Frame | None, n_rows: int
         recipe.mapping.to_dict(),
         [_told(expr) for expr in exprs],
         None if recipe.fields is None else recipe.fields.to_dicts(),
-        [_form(frame) for frame in (table, before) if frame is not None],
+        [_form(table, recipe.columns), None if before is None else _form(before)],
         [n_rows, n_parts, None if before is None else count_rows(before)],
         pl.__version__,
     ]
@@ -175,9 +176,24 @@ def _told(expr: pl.Expr) -> str:
         return secrets.token_hex(8)
 
 
-def _form(frame: Frame) -> str:
+def _form(frame: Frame, columns: Sequence[str] | None = None) -> str:
+    """Return what tells a table from another: where it is read from, and what is in it as far as it lies in memory."""
     plan = re.sub(r"0x[0-9a-f]+", "", frame.lazy().explain())
-    return f"{plan}\n{frame.collect_schema()}"
+    contents = ""
+    if re.search(r"DF \[|SERIES|Series", plan):
+        contents = _digest_of(frame, columns)
+    return f"{plan}\n{frame.collect_schema()}\n{contents}"
+
+
+def _digest_of(frame: Frame, columns: Sequence[str] | None) -> str:
+    """Return SHA-256 over some columns of a table, or all: the same for the same table in one version of polars."""
+    names = [name for name, dtype in frame.collect_schema().items() if dtype != pl.Object]
+    digest = hashlib.sha256()
+    for rows in iter_table(frame, columns=columns or names, n_rows=_RUN_ROWS):
+        content = io.BytesIO()
+        rows.rechunk().write_ipc_stream(content)
+        digest.update(content.getbuffer())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -110,11 +110,11 @@ def plan_undo(
         return undoing.plan(touched, held)
     place = new_plan_folder() if folder is None else Path(folder)
     with (
-        held_in_parts(client, pushed, within=place.parent) if client else nullcontext() as held_of,
         new_folder(place, what="The plan") as beside,
+        held_in_parts(client, pushed, within=place.parent) if client else nullcontext() as held_of,
     ):
         entries, n_lost = [], len(pushed.parts)
-        for at, changes, told in each_told(journal, run_id, pushed):
+        for at, changes, told in each_told(journal, run_id, pushed, but_lost=True):
             touched, n_lost, number = undoing.touched(changes, told), n_lost - 1, pushed.parts[at].number
             held = held_of(number) if held_of else undoing.held_by_journal(touched, number)
             entries.append(write_part(beside, number, undoing.plan(touched, held)))

@@ -17,6 +17,7 @@ from pendosync.remote import fetch_held
 _LOOK_S: Final = 1.0
 """Between two looks at what is not seen yet."""
 
+_SEEN: Final = {"id": pl.String(), "seen": pl.String(), "fields": pl.List(pl.String())}
 _NEVER_SENT: Final = ("pending", "refused", "skipped")
 _OPEN: Final = ("accepted", "unknown")
 
@@ -85,9 +86,9 @@ def _look_in_parts(
     """Return what `_look` does, a part at a time: each look reads all that Pendo holds once."""
     end_s = client.clock.now() + settle_s
     while True:
-        looked = []
+        looked = [pl.DataFrame(schema=_SEEN)]
         with held_in_parts(client, plan, within=journal.folder_of(run_id)) as held_of:
-            for at, changes, told in each_told(journal, run_id, plan):
+            for at, changes, told in each_told(journal, run_id, plan, but_lost=True):
                 sent = changes.filter(_was_sent(told))
                 looked.append(read_back(sent, held_of(plan.parts[at].number)).select("id", "seen", "fields"))
         seen = pl.concat(looked)

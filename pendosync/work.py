@@ -85,7 +85,7 @@ class Work:
             if not is_known or not all(_is_whole(folder, state, name) for name in ("table", "held")):
                 for name in ("table", "held", "plan", "done"):
                     shutil.rmtree(folder / name, ignore_errors=True)
-                    (folder / name).mkdir(mode=0o700)
+                    (folder / name).mkdir(mode=0o700, exist_ok=True)
                 state = {"fingerprint": fingerprint, "began": datetime.now(UTC).isoformat()}
             work = cls(plan_folder, state)
             work._write()
@@ -109,8 +109,8 @@ class Work:
 
     def empty(self, name: Aside) -> Path:
         """Return the folder for what is set aside under *name*, with nothing in it."""
-        shutil.rmtree(self.folder / name)
-        (self.folder / name).mkdir(mode=0o700)
+        shutil.rmtree(self.folder / name, ignore_errors=True)  # killed here before, it is not there
+        (self.folder / name).mkdir(mode=0o700, exist_ok=True)
         return self.folder / name
 
     def keep(self, name: Aside, scattered: Scattered) -> Scattered:

@@ -62,7 +62,7 @@ SANDBOX_IMPORTS = {"errors", "regions"}
 WALLS = {
     "httpx": {"throttle", "auth", "client", "transports"},
     "sqlite3": {"rundb", "runfile"},
-    "filelock": {"runfile", "work"},
+    "filelock": {"marks", "runfile", "work"},
     "dask": {"tables"},
     "anywidget": {"preview"},
     "ipywidgets": {"preview"},

@@ -90,7 +90,7 @@ class Rows:
         rows, found = positions.cast(pl.UInt32), [self._parts.nothing.select(columns or pl.all())]
         places = [pl.Series("place", [], dtype=pl.UInt32)]
         for number, (first, n_rows) in enumerate(self.spans):
-            mine = rows.is_between(first, first + n_rows - 1).arg_true()
+            mine = rows.is_between(first, first + n_rows, closed="left").arg_true()
             part = self._read(number, held=True) if len(mine) else None
             if part is not None:
                 found.append(part.select(columns or pl.all())[rows.gather(mine) - first])
