@@ -12,52 +12,42 @@ import io
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from pendosync.buckets import bucket_of, read_part, write_run
+from pendosync.buckets import read_part
 from pendosync.client import Client
-from pendosync.engines import Engine, Here
+from pendosync.engines import Engine
 from pendosync.env import new_plan_folder, plans_folder
-from pendosync.errors import EngineError, MappingError, TableError, counted
+from pendosync.errors import EngineError, MappingError, counted
 from pendosync.folders import ensure_new, link_file, new_folder
-from pendosync.frames import PROBLEMS, ROW, VALUES, as_words, field_names
-from pendosync.heads import ids_of
-from pendosync.mapping import Mapping
+from pendosync.frames import PROBLEMS, as_words
 from pendosync.parted import merged_problems
 from pendosync.plans import Plan
 from pendosync.preview.making import Making
 from pendosync.recipe import Recipe
-from pendosync.rehearsal import Frame, is_cut_cheaply, rehearse
+from pendosync.rehearsal import Frame, rehearse
 from pendosync.remote import iter_values
 from pendosync.saved import load_plan, seal_plan, write_part
+from pendosync.scattering import (
+    RUN_ROWS,
+    Say,
+    columns_held,
+    say_nothing,
+    scatter_before,
+    scatter_pages,
+    scatter_table,
+)
 from pendosync.tables import count_rows, iter_table
-from pendosync.values import count_lost, settled_types
+from pendosync.values import settled_types
 from pendosync.work import Scattered, Work, files_of, left_by, write_done
 
 PART_ROWS: Final = 250_000
 """Rows of a table for each part of its plan."""
-
-_RUN_ROWS: Final = 250_000
-"""Rows that are held while a table is cut. Measured: four times as many take as long, and twice the memory."""
-
-_PIECE_ROWS: Final = 250
-"""Rows of a run for each part. Measured: with 60 they take half as long again to set aside, and twice the room."""
-
-_SLICE_RUNS: Final = 4
-"""Runs of a slice, where a table is read from files a slice at a time. Measured: 10 million rows then take 0.4 GB, not 0.75."""
-
-
-Say = Callable[[str, int, int | None], None]
-"""Takes what is being done, how much of it is done, and of how much where that is known."""
-
-
-def _say_nothing(_stage: str, _done: int, _of: int | None) -> None:
-    """Show nothing."""
 
 
 def plan_in_parts(
@@ -107,7 +97,7 @@ def plan_in_parts(
             making = (
                 Making(f"Planning {counted(n_rows, 'row')} in {counted(n_parts, 'part')}") if show else None
             )
-            say = making.tell if making else _say_nothing
+            say = making.tell if making else say_nothing
             plan = _plan(
                 table, recipe, work, n_rows, n_parts, client=client, before=before, engine=engine, say=say
             )
@@ -132,24 +122,21 @@ def _plan(
 ) -> Plan:
     engine.ensure_reach(work.folder)
     recipe = dataclasses.replace(recipe, planned_at=recipe.planned_at or work.began)
-    cut = work.scattered("table") or _scatter_table(table, recipe, work, n_rows, n_parts, engine, say)
+    cut = work.scattered("table") or scatter_table(table, recipe, work, n_rows, n_parts, engine, say)
     recipe = dataclasses.replace(recipe, types=settled_types(cut.lost))
     head, like = rehearse(table, recipe, before)
     held = None if recipe.mapping.is_message else work.scattered("held")
     if held is None and not recipe.mapping.is_message:
         held = (
-            _scatter_pages(iter_values(client, recipe.mapping, like=like), work, n_parts, say)
+            scatter_pages(iter_values(client, recipe.mapping, like=like), work, n_parts, say)
             if before is None
-            else _scatter_before(before, _columns_of(before, like), work, n_parts, engine, say)
+            else scatter_before(before, columns_held(before, like), work, n_parts, engine, say)
         )
     if not recipe.mapping.is_message:
-        like = like if before is None else before.lazy().select(_columns_of(before, like)).clear().collect()
+        like = like if before is None else before.lazy().select(columns_held(before, like)).clear().collect()
     job = Job(recipe, work.folder, head.parts.nothing, None if held is None else like)
     _plan_parts(job, cut, held, work, engine, say)
     return _seal(head, work, n_parts)
-
-
-# --- the table, and what is held, cut into parts ------------------------------------------------------------------
 
 
 def _fingerprint(table: Frame, recipe: Recipe, before: Frame | None, n_rows: int, n_parts: int) -> str:
@@ -189,129 +176,11 @@ def _digest_of(frame: Frame, columns: Sequence[str] | None) -> str:
     """Return SHA-256 over some columns of a table, or all: the same for the same table in one version of polars."""
     names = [name for name, dtype in frame.collect_schema().items() if dtype != pl.Object]
     digest = hashlib.sha256()
-    for rows in iter_table(frame, columns=columns or names, n_rows=_RUN_ROWS):
+    for rows in iter_table(frame, columns=columns or names, n_rows=RUN_ROWS):
         content = io.BytesIO()
         rows.rechunk().write_ipc_stream(content)
         digest.update(content.getbuffer())
     return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Rows of a table, to be cut into parts. It can be pickled, where the table is read from files."""
-
-    table: Frame
-    recipe: Recipe
-    folder: Path
-    n_parts: int
-    first_row: int
-    n_rows: int
-
-
-def scatter_slice(item: Slice) -> Scattered:
-    """Write the rows of a slice to the folder, part by part, and return what was written."""
-    mapping, row, done = item.recipe.mapping, item.first_row, Scattered()
-    table = item.table.lazy().slice(item.first_row, item.n_rows)
-    for batch in iter_table(table, columns=item.recipe.columns, n_rows=_run_rows(item.n_parts)):
-        numbers = pl.int_range(row, row + batch.height, dtype=pl.UInt32, eager=True).alias(ROW)
-        read = batch.rechunk().insert_column(0, numbers)
-        name = f"{row:012}.run"
-        digest, n_rows = write_run(
-            item.folder / name, read, _parts_of(read, mapping, item.n_parts), item.n_parts
-        )
-        done += Scattered({name: digest}, n_rows, count_lost(read, mapping))
-        row += batch.height
-    return done
-
-
-def _parts_of(read: pl.DataFrame, mapping: Mapping, n_parts: int) -> pl.Series:
-    ids = read.select(ids_of(read, mapping).alias("id"))["id"]
-    is_named = (ids.str.strip_chars() != "").fill_null(False)
-    return bucket_of(ids, n_parts).zip_with(is_named, read[ROW] % n_parts)
-
-
-def _scatter_table(
-    table: Frame, recipe: Recipe, work: Work, n_rows: int, n_parts: int, engine: Engine, say: Say
-) -> Scattered:
-    folder = work.empty("table")
-    slices = [Slice(table, recipe, folder, n_parts, *slice_) for slice_ in _slices_of(table, n_rows)]
-    readers = engine if is_cut_cheaply(table) else Here()
-    done = Scattered(n_rows=[0] * n_parts)
-    for one in readers.map(scatter_slice, slices):
-        done += one
-        say("rows set aside", sum(done.n_rows), n_rows)
-    if sum(done.n_rows) != n_rows:
-        raise TableError(
-            f"The table has {sum(done.n_rows):,} rows where it had {n_rows:,} a moment ago. Expected one that stays as it is "
-            f"while it is read. Hint: plan a copy of it, or a version that no one writes to."
-        )
-    return work.keep("table", done)
-
-
-def _run_rows(n_parts: int) -> int:
-    """Return how many rows are held while a table is cut: more where a run would leave but a few for each part."""
-    return max(_RUN_ROWS, min(_RUN_ROWS * _SLICE_RUNS, n_parts * _PIECE_ROWS))
-
-
-def _slices_of(frame: Frame, n_rows: int) -> list[tuple[int, int]]:
-    """Return the slices in which *frame* is read, as first row and how many: one where more would cost more."""
-    size = _RUN_ROWS * _SLICE_RUNS if is_cut_cheaply(frame) else max(1, n_rows)
-    return [(row, size) for row in range(0, n_rows, size)]
-
-
-def _scatter_pages(pages: Iterable[pl.DataFrame], work: Work, n_parts: int, say: Say) -> Scattered:
-    """Set aside what Pendo holds, as its pages come: by this process, which alone has the key."""
-    folder, done = work.empty("held"), Scattered(n_rows=[0] * n_parts)
-    for page in pages:
-        done += _set_aside(page, folder, sum(done.n_rows), n_parts)
-        say("ids that are held set aside", sum(done.n_rows), None)
-    return work.keep("held", done)
-
-
-def _scatter_before(
-    before: Frame, columns: Sequence[str], work: Work, n_parts: int, engine: Engine, say: Say
-) -> Scattered:
-    """Set aside what is told to be held, by workers where it can be read a slice at a time."""
-    folder, n_all = work.empty("held"), count_rows(before)
-    slices = [HeldSlice(before, columns, folder, n_parts, *one) for one in _slices_of(before, n_all)]
-    readers, done = engine if is_cut_cheaply(before) else Here(), Scattered(n_rows=[0] * n_parts)
-    for one in readers.map(scatter_held, slices):
-        done += one
-        say("ids that are held set aside", sum(done.n_rows), n_all)
-    return work.keep("held", done)
-
-
-@dataclass(frozen=True)
-class HeldSlice:
-    """Rows of what is held, to be cut into parts. It can be pickled, where they are read from files."""
-
-    before: Frame
-    columns: Sequence[str]
-    folder: Path
-    n_parts: int
-    first_row: int
-    n_rows: int
-
-
-def scatter_held(item: HeldSlice) -> Scattered:
-    """Write the rows of a slice to the folder, part by part, and return what was written."""
-    row, done = item.first_row, Scattered()
-    rows = item.before.lazy().slice(item.first_row, item.n_rows)
-    for batch in iter_table(rows, columns=item.columns, n_rows=_run_rows(item.n_parts)):
-        done += _set_aside(batch, item.folder, row, item.n_parts)
-        row += batch.height
-    return done
-
-
-def _set_aside(held: pl.DataFrame, folder: Path, row: int, n_parts: int) -> Scattered:
-    name = f"{row:012}.run"
-    digest, n_rows = write_run(folder / name, held.rechunk(), bucket_of(held["id"], n_parts), n_parts)
-    return Scattered({name: digest}, n_rows)
-
-
-def _columns_of(before: Frame, like: pl.DataFrame) -> list[str]:
-    names = set(before.collect_schema())
-    return [name for name in (*VALUES, *field_names(like)) if name in names]
 
 
 # --- a part, and all of them -------------------------------------------------------------------------------------

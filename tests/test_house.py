@@ -42,6 +42,7 @@ FLOORS = (
     ("planning", "runfile", "remote", "preview", "browser"),
     ("journal", "recipe", "work", "held"),
     ("rehearsal",),
+    ("scattering",),
     ("streaming",),
     ("shortcuts",),
     ("answers", "snapshots", "splitting", "remaining", "refresh", "rejected", "verify", "marks"),

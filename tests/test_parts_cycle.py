@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import pendosync as ps
-from pendosync import streaming
+from pendosync import scattering, streaming
 from pendosync.remote import iter_values
 from tests.test_push import QUICK
 
@@ -29,7 +29,7 @@ QUIETLY = settings(
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "PART_ROWS", 4)
-    monkeypatch.setattr(streaming, "_RUN_ROWS", 3)
+    monkeypatch.setattr(scattering, "RUN_ROWS", 3)
     monkeypatch.setitem(iter_values.__kwdefaults__, "page_size", 7)
 
 
@@ -397,7 +397,7 @@ def test_a_kill_while_what_was_set_aside_is_emptied_leaves_a_call_that_goes_on(
         def killed(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr(streaming, "write_run", killed)
+        patch.setattr(scattering, "write_run", killed)
         with pytest.raises(KeyboardInterrupt):
             call()
     (tmp_path / "plan.work" / "table").rmdir()

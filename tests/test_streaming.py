@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pendosync as ps
-from pendosync import shortcuts, streaming
+from pendosync import scattering, shortcuts, streaming
 from pendosync.buckets import bucket_of
 from pendosync.engines import Here
 from pendosync.errors import ColumnNotFoundError, FrameError, MappingError, PlanError
@@ -82,8 +82,8 @@ MAPPINGS = st.builds(
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of about four rows, from runs of three, and pages of seven."""
     monkeypatch.setattr(streaming, "PART_ROWS", 4)
-    monkeypatch.setattr(streaming, "_RUN_ROWS", 3)
-    monkeypatch.setattr(streaming, "_PIECE_ROWS", 0)
+    monkeypatch.setattr(scattering, "RUN_ROWS", 3)
+    monkeypatch.setattr(scattering, "_PIECE_ROWS", 0)
     pages = iter_values.__kwdefaults__
     monkeypatch.setitem(pages, "page_size", 7)
 
@@ -287,7 +287,7 @@ def test_a_part_whose_fields_differ_is_named(client, tmp_path) -> None:
     recipe = Recipe(mapping, client.target, planned_at=AT)
     head, _ = streaming.rehearse(table, recipe, None)
     (tmp_path / "table").mkdir()
-    streaming.scatter_slice(streaming.Slice(table, recipe, tmp_path / "table", 1, 0, 1))
+    scattering.scatter_slice(scattering.Slice(table, recipe, tmp_path / "table", 1, 0, 1))
     job = streaming.Job(recipe, tmp_path, head.parts.nothing, None)
     with pytest.raises(
         MappingError, match=r"In part 0 the field 'mrr' is text, by the table's columns it is float\."
@@ -315,8 +315,8 @@ import json, os, sys
 from datetime import datetime
 import polars as pl
 import pendosync as ps
-from pendosync import streaming, work
-streaming.PART_ROWS, streaming._RUN_ROWS, streaming._PIECE_ROWS = 4, 3, 0
+from pendosync import scattering, streaming, work
+streaming.PART_ROWS, scattering.RUN_ROWS, scattering._PIECE_ROWS = 4, 3, 0
 room, name, times = json.loads(sys.argv[4])
 whole, count = getattr(sys.modules[room], name), 0
 def dying(*args, **options):
@@ -366,7 +366,7 @@ def undisturbed(file, client, small_parts, tmp_path) -> ps.Plan:
 @pytest.mark.parametrize(
     ("place", "n_left"),
     [
-        (("pendosync.streaming", "write_run", 4), N_PARTS),  # the table is being cut
+        (("pendosync.scattering", "write_run", 4), N_PARTS),  # the table is being cut
         (("pendosync.streaming", "write_part", 4), N_PARTS - 3),  # a part is written
         (("pendosync.streaming", "write_done", 4), N_PARTS - 3),  # it is there, but not yet noted
         (("pendosync.streaming", "seal_plan", 1), 0),
