@@ -241,7 +241,17 @@ def _load_path(source: str, options: _Options) -> pl.LazyFrame:
     if format == "CSV":
         files = [CsvFile.of(path, options.separator, options.encoding, options.null_values) for path in paths]
         return scan_csvs(files, options.schema_overrides or {})
-    return combined([_scan(path, format, options) for path in paths], paths, may_miss=format == "NDJSON")
+    frames = [_scan(path, format, options) for path in paths]
+    if format == "Parquet" and _are_alike(frames):
+        # a slice far behind then passes over the files before it; over as many scans it would look into each
+        return pl.scan_parquet(paths, glob=False, hive_partitioning=False)
+    return combined(frames, paths, may_miss=format == "NDJSON")
+
+
+def _are_alike(frames: Sequence[pl.LazyFrame]) -> bool:
+    """Return whether there are several frames, all with the same columns in the same order."""
+    first, *others = (list(frame.collect_schema().items()) for frame in frames)
+    return bool(others) and all(schema == first for schema in others)
 
 
 def _scan(path: Path, format: Format, options: _Options) -> pl.LazyFrame:
