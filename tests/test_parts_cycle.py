@@ -111,7 +111,7 @@ def cycle(plan, client, sandbox, journal, folder: Path, fault, absent, theirs, r
     for name, options in FAULTS[fault]:
         sandbox.misbehave(name, **options)
     shown = ps.dry_run(plan)
-    note("records", sorted(shown["ids"].explode().to_list()))
+    note("records", sorted(shown["ids"].explode(empty_as_null=True).to_list()))
     if not plan.parts.is_whole:
         lazily = ps.dry_run(plan, folder=folder / "dry").collect()
         assert lazily.equals(shown)
