@@ -15,7 +15,7 @@ import pendosync as ps
 from pendosync.workers import DaskEngine
 
 IS_CI = os.environ.get("CI") == "true"
-IN_TIME_S = 45
+IN_TIME_S = 120
 
 
 @pytest.fixture(scope="session", autouse=True)
