@@ -168,10 +168,10 @@ def assert_some_are_pending(notebook: Notebook, pushing: Cell) -> None:
 
 def test_a_push_at_the_end_of_a_cell_shows_one_view(notebook: Notebook) -> None:
     cell = notebook.run("ps.push(plan, client=client, journal=journal)").ended()
+    wait_for(cell, "Pushed")  # a plan has one run at a time
     again = notebook.run(f"{PUSH}\nrun").ended()
-    assert (cell.outputs.count(), again.outputs.count()) == (1, 1)
-    wait_for(cell, "Pushed")
     wait_for(again, "Pushed")
+    assert (cell.outputs.count(), again.outputs.count()) == (1, 1)
 
 
 def test_a_cell_that_ends_with_a_run_shows_it_and_both_views_go_on(notebook: Notebook) -> None:
