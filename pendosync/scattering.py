@@ -75,13 +75,18 @@ def _parts_of(read: pl.DataFrame, mapping: Mapping, n_parts: int) -> pl.Series:
 def scatter_table(
     table: Frame, recipe: Recipe, work: Work, n_rows: int, n_parts: int, engine: Engine, say: Say
 ) -> Scattered:
+    """Set aside the rows of a table, by workers where it can be read a slice at a time, and return what was written.
+
+    Raises:
+        TableError: the table changed while it was read.
+    """
     folder = work.empty("table")
     slices = [Slice(table, recipe, folder, n_parts, *slice_) for slice_ in _slices_of(table, n_rows)]
     readers = engine if is_cut_cheaply(table) else Here()
     done = Scattered(n_rows=[0] * n_parts)
     for one in readers.map(scatter_slice, slices):
         done += one
-        say("rows set aside", sum(done.n_rows), n_rows)
+        say("rows read", sum(done.n_rows), n_rows)
     if sum(done.n_rows) != n_rows:
         raise TableError(
             f"The table has {sum(done.n_rows):,} rows where it had {n_rows:,} a moment ago. Expected one that stays as it is "
@@ -106,7 +111,7 @@ def scatter_pages(pages: Iterable[pl.DataFrame], work: Work, n_parts: int, say: 
     folder, done = work.empty("held"), Scattered(n_rows=[0] * n_parts)
     for page in pages:
         done += _set_aside(page, folder, sum(done.n_rows), n_parts)
-        say("ids that are held set aside", sum(done.n_rows), None)
+        say("held ids read", sum(done.n_rows), None)
     return work.keep("held", done)
 
 
@@ -119,7 +124,7 @@ def scatter_before(
     readers, done = engine if is_cut_cheaply(before) else Here(), Scattered(n_rows=[0] * n_parts)
     for one in readers.map(scatter_held, slices):
         done += one
-        say("ids that are held set aside", sum(done.n_rows), n_all)
+        say("held ids read", sum(done.n_rows), n_all)
     return work.keep("held", done)
 
 
@@ -152,5 +157,6 @@ def _set_aside(held: pl.DataFrame, folder: Path, row: int, n_parts: int) -> Scat
 
 
 def columns_held(before: Frame, like: pl.DataFrame) -> list[str]:
+    """Return the columns of VALUES that are held which can be compared with *like*: our own, and its fields."""
     names = set(before.collect_schema())
     return [name for name in (*VALUES, *field_names(like)) if name in names]

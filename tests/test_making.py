@@ -26,8 +26,8 @@ def test_planning_in_parts_says_how_far_it_has_come(client, tmp_path, impatient,
     told = capsys.readouterr().err.splitlines()
     assert all(line.startswith("pendosync: Planning 20 rows in 3 parts: ") for line in told)
     stages = [line.partition("parts: ")[2] for line in told]
-    assert stages[0].startswith("20 of 20 rows set aside")
-    assert stages[1].endswith("ids that are held set aside")
+    assert stages[0].startswith("20 of 20 rows read")
+    assert stages[1].endswith("held ids read")
     assert [stage[:6] for stage in stages[2:5]] == ["1 of 3", "2 of 3", "3 of 3"]
     assert stages[5] == "done in under a second"
     assert len(stages) == 6
