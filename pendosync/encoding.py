@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as AbstractMapping
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -40,6 +41,10 @@ _FEW: Final = 32
 """Patterns of sent fields among rows that are encoded together, at most. Measured: with more, cell by cell is faster."""
 
 
+Writer = Callable[[AbstractMapping[str, pl.Expr]], pl.Expr]
+"""Makes JSON of the fields that are sent, and of `id` where it is in there too."""
+
+
 def encode_records(changes: pl.DataFrame, shape: Shape, /) -> pl.Series:
     """Return the JSON text of each change as it travels: one record of a bulk write, or one message.
 
@@ -48,9 +53,14 @@ def encode_records(changes: pl.DataFrame, shape: Shape, /) -> pl.Series:
         shape: kind, route and what else shapes bytes.
     """
     whole = changes.rechunk()
-    with_values = whole.with_columns(_encode_values(whole, shape).alias(_VALUES))
+    names = change_fields(whole)
+    sent = whole.select(_is_sent(name, shape).alias(f"\0{at}") for at, name in enumerate(names))
+    patterns = _few_patterns(whole, sent)
+    if patterns is not None and shape.route == "metadata":
+        return _encode_patterns(whole, patterns, partial(_write_record, shape)).alias("record")
+    values = _encode_cells(whole, sent) if patterns is None else _encode_patterns(whole, patterns, _write)
     record = _WRITERS[shape.route](pl.col(_VALUES), about_parts(changes), shape)
-    return with_values.select(record.alias("record"))["record"]
+    return whole.with_columns(values.alias(_VALUES)).select(record.alias("record"))["record"]
 
 
 def _bulk_record(values: pl.Expr, parts: Sequence[str], shape: Shape) -> pl.Expr:
@@ -77,20 +87,12 @@ _WRITERS: Final[AbstractMapping[Route, Callable[[pl.Expr, Sequence[str], Shape],
 )
 
 
-def _encode_values(changes: pl.DataFrame, shape: Shape) -> pl.Series:
-    """Return the JSON object of those values after that are sent, row by row; raw cells go as they were."""
-    names = change_fields(changes)
-    if not names:
-        return pl.Series(["{}"]).new_from_index(0, changes.height)
-    if not changes.height:
-        return pl.Series([], dtype=pl.String)
-    sent = changes.select(_is_sent(name, shape).alias(f"\0{at}") for at, name in enumerate(names))
+def _few_patterns(changes: pl.DataFrame, sent: pl.DataFrame) -> pl.DataFrame | None:
+    """Return `_patterns`, or None where cell by cell is faster, or where raw cells go as they were."""
+    if not sent.width or not sent.height or changes["after_raw"].null_count() < changes.height:
+        return None
     patterns = _patterns(sent)
-    has_raw = changes["after_raw"].null_count() < changes.height
-    if has_raw or patterns.height > _FEW:
-        cells = _encode_cells(changes, sent.columns, has_raw=has_raw)
-        return changes.hstack(sent).select(cells).to_series()
-    return _encode_patterns(changes["after"].struct.unnest(), patterns)
+    return patterns if patterns.height <= _FEW else None
 
 
 def _patterns(sent: pl.DataFrame) -> pl.DataFrame:
@@ -103,35 +105,51 @@ def _patterns(sent: pl.DataFrame) -> pl.DataFrame:
     return sent[grouped[_ROW].list.first()].hstack([grouped[_ROW]])
 
 
-def _encode_patterns(values: pl.DataFrame, patterns: pl.DataFrame) -> pl.Series:
-    """Return the JSON object of the fields that each row sends, pattern by pattern.
+def _encode_patterns(changes: pl.DataFrame, patterns: pl.DataFrame, write: Writer) -> pl.Series:
+    """Return what *write* makes of the fields that each row sends, pattern by pattern.
 
     Args:
-        values: a typed column per field (n rows).
+        changes: CHANGES frame (n rows).
         patterns: as from `_patterns`, of the n rows.
+        write: makes the text of a row.
     """
+    masks = patterns.drop(_ROW)
+    values = changes["after"].struct.unnest()
     parts = {
         name: date_text(pl.col(sent)) if dtype == DTYPES["date"] else pl.col(sent)
-        for (name, dtype), sent in zip(values.schema.items(), patterns.columns, strict=False)
+        for (name, dtype), sent in zip(values.schema.items(), masks.columns, strict=True)
     }
-    values.columns = patterns.columns[: values.width]  # whatever the fields are called
-    texts: list[pl.Series] = []
-    for is_sent, rows in zip(patterns.drop(_ROW).iter_rows(), patterns[_ROW], strict=True):
+    values.columns = masks.columns  # whatever the fields are called
+    needed = pl.DataFrame([changes["id"], *(values[mask.name] for mask in masks if mask.any())])
+    rows = patterns[_ROW].explode(empty_as_null=True)
+    sorted_ = needed if patterns.height == 1 else needed[rows]
+    texts, start = [], 0
+    for is_sent, n_rows in zip(masks.iter_rows(), patterns[_ROW].list.len(), strict=True):
         chosen = {name: part for (name, part), sent in zip(parts.items(), is_sent, strict=True) if sent}
-        if not chosen:
-            texts.append(pl.Series(["{}"]).new_from_index(0, len(rows)))
-            continue
-        some = values.select(sent for sent, is_in in zip(values.columns, is_sent, strict=True) if is_in)
-        some = some if patterns.height == 1 else some[rows]
-        texts.append(some.select(struct_of(chosen).struct.json_encode()).to_series())
-    return pl.concat(texts).gather(patterns[_ROW].explode(empty_as_null=True).arg_sort())
+        texts.append(sorted_.slice(start, n_rows).select(write(chosen)).to_series())
+        start += n_rows
+    return texts[0] if patterns.height == 1 else pl.concat(texts).gather(rows.arg_sort())
 
 
-def _encode_cells(changes: pl.DataFrame, sent: Sequence[str], *, has_raw: bool) -> pl.Expr:
+def _write(sent: AbstractMapping[str, pl.Expr]) -> pl.Expr:
+    """Return the JSON object of the fields that are sent."""
+    return struct_of(sent).struct.json_encode() if sent else pl.repeat("{}", pl.len())
+
+
+def _write_record(shape: Shape, sent: AbstractMapping[str, pl.Expr]) -> pl.Expr:
+    """Return `_bulk_record` of the fields that are sent, encoded in one piece."""
+    if not sent:
+        return _bulk_record(pl.lit("{}"), [], shape)
+    record = {f"{shape.kind}Id": pl.col("id"), "values": struct_of(sent)}
+    return struct_of(record).struct.json_encode()
+
+
+def _encode_cells(changes: pl.DataFrame, sent: pl.DataFrame) -> pl.Series:
     """Return the JSON object of those values after whose column in *sent* says so; raw cells go as they were."""
+    has_raw = changes["after_raw"].null_count() < changes.height
     types = dict(changes.schema["after"])  # type: ignore[call-overload]
     members = []
-    for name, is_sent in zip(types, sent, strict=True):
+    for name, is_sent in zip(types, sent.columns, strict=True):
         member = json_cell(pl.col("after").struct.field(name), name, types[name])
         if has_raw:
             as_it_was = pl.concat_str(
@@ -139,7 +157,7 @@ def _encode_cells(changes: pl.DataFrame, sent: Sequence[str], *, has_raw: bool) 
             )
             member = pl.coalesce(as_it_was, member)
         members.append(pl.when(pl.col(is_sent)).then(member))
-    return json_object(members)
+    return changes.hstack(sent).with_columns(json_object(members).alias(_VALUES))[_VALUES]
 
 
 def _is_sent(name: str, shape: Shape) -> pl.Expr:

@@ -233,17 +233,11 @@ class Pusher:
 
     def _make_batches(self, window: Step, known: frozenset[int]) -> list[Batch]:
         """Return the batches of a window that are not *known*; called beside the loop."""
-        shape, size = self._audience.shape, self.plan.shape.ids_per_request
+        shape = self._audience.shape
         bodies = build_bodies(self.plan.parts, shape, window, but=known)
         return [
-            _batch(
-                number,
-                window.first_row + (number - window.first_batch) * size,
-                n_rows,
-                shape.call_of(number),
-                body,
-            )
-            for number, n_rows, body in bodies.iter_rows()
+            _batch(number, first_row, n_rows, shape.call_of(number), body)
+            for number, first_row, n_rows, body in bodies
         ]
 
     async def _send_all(self, rest: Iterator[int], batches: Supply[Batch]) -> None:
@@ -412,7 +406,7 @@ class Pusher:
         """Return a request of these rows alone, each record as the same bytes."""
         shape = replace(self._audience.shape, batch_size=n_rows, canary=None)
         alone = Step(0, first_row, n_rows, first_batch=0, n_batches=1)
-        _, _, body = build_bodies(self.plan.parts, shape, alone).row(0)
+        ((*_, body),) = build_bodies(self.plan.parts, shape, alone)
         return _batch(number, first_row, n_rows, shape.call_of(0), body)
 
     async def _record_sending(self, batch: Batch) -> None:

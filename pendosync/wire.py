@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 import polars as pl
@@ -15,7 +15,6 @@ from pendosync.shapes import Audience, Shape, Step, steps_of
 _WINDOW: Final = 20_000
 """Rows encoded at a time, about. Measured: more costs memory and no less time."""
 
-_BATCH: Final = "\0batch"
 _OPERATIONS: Final = ("add", "remove")
 
 
@@ -71,87 +70,82 @@ def build_window(changes: Rows, shape: Shape, window: Step, /) -> pl.DataFrame:
         window: one of `windows_of`.
     """
     part = changes.slice(window.first_row, window.n_rows)
-    (first_method, first_path), (method, path) = shape.call_of(0), shape.call_of(1)
-    is_first = pl.col("batch") == 0
-    return _bodies(part, _number(shape, window), shape, ids=pl.col("id")).select(
-        pl.col("batch"),
-        pl.when(is_first).then(pl.lit(first_method)).otherwise(pl.lit(method)).alias("method"),
-        pl.when(is_first).then(pl.lit(first_path)).otherwise(pl.lit(path)).alias("path"),
-        pl.col("ids"),
-        pl.col("body"),
+    calls = [shape.call_of(number) for number in window.batches]
+    batch = (pl.int_range(pl.len(), dtype=pl.UInt32) // shape.ids_per_request).alias("batch")
+    ids = part.select("id", batch).group_by("batch", maintain_order=True).agg(pl.col("id").alias("ids"))
+    bodies = _bodies(part, shape, window.batches)
+    return pl.DataFrame(
+        {
+            "batch": pl.Series(window.batches, dtype=pl.UInt32),
+            "method": pl.Series([method for method, _ in calls], dtype=pl.String),
+            "path": pl.Series([path for _, path in calls], dtype=pl.String),
+            "ids": ids["ids"],
+            "body": pl.Series(bodies, dtype=pl.Binary).cast(pl.String),
+        }
     )
 
 
 def build_bodies(
     changes: Rows, shape: Shape, window: Step, /, *, but: frozenset[int] = frozenset()
-) -> pl.DataFrame:
-    """Return the bodies of `build_window` alone, in bytes; from any thread.
+) -> Iterator[tuple[int, int, int, bytes]]:
+    """Yield the bodies of `build_window` alone, in bytes; from any thread.
 
     Args:
         changes, shape, window: as in `build_window`.
         but: numbers of requests that are left out, and not encoded.
 
-    Returns:
-        A frame `batch`, `n_rows`, `body`, one row a request. Measured: a body in text, which Python then has to encode,
-        takes four times as long.
+    Yields:
+        Of each request its number, its first row, how many rows it has, and its body. Measured: a body in text, which
+        Python then has to encode, takes four times as long.
     """
-    part, batch = changes.slice(window.first_row, window.n_rows), _number(shape, window)
-    left_out = but.intersection(window.batches)
-    if left_out:
-        part = part.with_columns(batch.alias(_BATCH)).filter(~pl.col(_BATCH).is_in(list(left_out)))
-        batch = pl.col(_BATCH)
-    bodies = _bodies(part, batch, shape, n_rows=pl.len())
-    return bodies.select("batch", "n_rows", pl.col("body").cast(pl.Binary))
+    part, size = changes.slice(window.first_row, window.n_rows), shape.ids_per_request
+    numbers = [number for number in window.batches if number not in but]
+    if len(numbers) < window.n_batches:
+        batch = pl.int_range(pl.len(), dtype=pl.UInt32) // size + window.first_batch
+        part = part.filter(batch.is_in(numbers))
+    for number, body in zip(numbers, _bodies(part, shape, numbers), strict=True):
+        first_row = window.first_row + (number - window.first_batch) * size
+        yield number, first_row, min(size, window.end - first_row), body
 
 
-def _number(shape: Shape, window: Step) -> pl.Expr:
-    """Return the number of the request of each row of a window."""
-    return (pl.int_range(pl.len(), dtype=pl.UInt32) // shape.ids_per_request + window.first_batch).cast(
-        pl.UInt32
-    )
-
-
-def _bodies(part: pl.DataFrame, batch: pl.Expr, shape: Shape, **of_rows: pl.Expr) -> pl.DataFrame:
-    """Return the number and body of each request, and what *of_rows* says of its rows."""
-    return (
-        part.select("id", "action", encode_records(part, shape).alias("record"), batch.alias("batch"))
-        .group_by("batch", maintain_order=True)
-        .agg(**of_rows, **_pieces(shape))
-        .rechunk()
-        .with_columns(_body(shape).alias("body"))
-    )
-
-
-def _pieces(shape: Shape) -> dict[str, pl.Expr]:
-    """Return what a body is made of: its records, those of an audience by what is done with them."""
-    record = pl.col("record")
-    if shape.audience is None:
-        return {"records": record.str.join(",")}
-    return {name: record.filter(pl.col("action") == name).str.join(",") for name in _OPERATIONS}
-
-
-def _body(shape: Shape) -> pl.Expr:
-    records = pl.col("records")
+def _bodies(part: pl.DataFrame, shape: Shape, numbers: Sequence[int]) -> Iterable[bytes]:
+    """Return the bodies of the requests with these *numbers*, in which the rows of *part* travel in order."""
+    records, size = encode_records(part, shape), shape.ids_per_request
     if shape.audience is not None:
-        return _audience_body(shape.audience)
-    return pl.concat_str(pl.lit("["), records, pl.lit("]")) if shape.route == "metadata" else records
+        return _audience_bodies(shape.audience, part.select("action", records), size, numbers)
+    if size > 1:
+        texts = [_joined(records.slice(start, size)) for start in range(0, part.height, size)]
+    else:
+        texts = records.cast(pl.Binary).to_list()
+    return [b"[%b]" % text for text in texts] if shape.route == "metadata" else texts
 
 
-def _audience_body(audience: Audience) -> pl.Expr:
-    """Return what creates an audience, changes its members, or, with no body at all, deletes it."""
-    if audience.is_deleted:
-        return pl.lit("")
-    operations = [
-        pl.when(pl.col(name) != "").then(
-            pl.concat_str(pl.lit(f'{{"op":"{name}","path":"/visitors","value":['), pl.col(name), pl.lit("]}"))
-        )
-        for name in _OPERATIONS
-    ]
-    patch = pl.concat_str(
-        pl.lit('{"patch":['), pl.concat_str(operations, separator=",", ignore_nulls=True), pl.lit("]}")
-    )
-    if not audience.is_new:
-        return patch
+def _joined(records: pl.Series) -> bytes:
+    """Return *records* in one text, with commas between."""
+    joined: bytes = records.str.join(",").cast(pl.Binary).item()
+    return joined
+
+
+def _audience_bodies(
+    audience: Audience, part: pl.DataFrame, size: int, numbers: Sequence[int]
+) -> Iterator[bytes]:
+    """Yield what creates an audience, changes its members, or, with no body at all, deletes it.
+
+    Args:
+        audience: which one.
+        part: `action` and `record` (the id as JSON) of each member.
+        size: how many members a request has.
+        numbers: the requests' numbers.
+    """
     name = json.dumps(audience.name, ensure_ascii=False)
-    first = pl.concat_str(pl.lit(f'{{"name":{name},"visitors":['), pl.col("add"), pl.lit("]}"))
-    return pl.when(pl.col("batch") == 0).then(first).otherwise(patch)
+    for number, some in zip(numbers, part.iter_slices(size), strict=True):
+        texts = {op: _joined(some.filter(action=op)["record"]).decode() for op in _OPERATIONS}
+        patch = ",".join(
+            f'{{"op":"{op}","path":"/visitors","value":[{text}]}}' for op, text in texts.items() if text
+        )
+        if audience.is_deleted:
+            yield b""
+        elif audience.is_new and number == 0:
+            yield f'{{"name":{name},"visitors":[{texts["add"]}]}}'.encode()
+        else:
+            yield f'{{"patch":[{patch}]}}'.encode()
