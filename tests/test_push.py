@@ -535,10 +535,13 @@ def test_a_push_keeps_the_pace_with_all_who_share_the_key(sandbox, client, journ
     )  # arrival may jitter by one
 
 
-def test_closing_the_client_ends_its_run_and_leaves_in_flight_unknown(sandbox, journal) -> None:
-    with ps.open_client(replace(sandbox.settings, api_pace=Pace(None, 1))) as client:
+def test_closing_the_client_ends_its_run_and_leaves_in_flight_unknown(journal) -> None:
+    with (
+        ps.open_sandbox() as own,  # what was in flight arrives there, and in no other test
+        ps.open_client(replace(own.settings, api_pace=Pace(None, 1))) as client,
+    ):
         plan = a_plan(client)
-        sandbox.misbehave("latency", method="POST", seconds=0.5, times=None)
+        own.misbehave("latency", method="POST", seconds=0.5, times=None)
         run = ps.push(plan, client=client, journal=journal)
         while not run.progress.requests:
             time.sleep(0.01)
