@@ -13,13 +13,14 @@ import argparse
 import io
 import json
 import random
+from collections.abc import Iterator
 
 import polars as pl
 
 import pendosync as ps
 from benchmarks.lines import Line, at_least, interleave, report, speed, told
 from benchmarks.tables import FIELDS, make_users
-from pendosync.wire import build_requests
+from pendosync.wire import build_bodies, windows_of
 
 BATCH = 1_000
 MAPPING = ps.Mapping("visitor", id="user_id", traits=FIELDS)
@@ -52,7 +53,13 @@ def with_patterns(plan: ps.Plan, n: int | None, *, seed: int = 6) -> ps.Plan:
 
 def encode(plan: ps.Plan) -> int:
     """Encode all requests of a plan as a push does, and return how many bytes they are."""
-    return sum(int(part["body"].str.len_bytes().sum()) for part in build_requests(plan.changes, plan.shape))
+    return sum(len(body) for body in _bodies(plan))
+
+
+def _bodies(plan: ps.Plan) -> Iterator[bytes]:
+    for step in plan.steps:
+        for window in windows_of(step, plan.shape):
+            yield from (body for *_, body in build_bodies(plan.parts, plan.shape, window))
 
 
 def write_json(frame: pl.DataFrame) -> int:
@@ -68,8 +75,7 @@ def write_json(frame: pl.DataFrame) -> int:
 def keeps_order(plan: ps.Plan) -> bool:
     """Whether each request holds the plan's next thousand ids, in order."""
     ids = plan.changes["id"].to_list()
-    bodies = [json.loads(body) for part in build_requests(plan.changes, plan.shape) for body in part["body"]]
-    sent = [[record["visitorId"] for record in body] for body in bodies]
+    sent = [[record["visitorId"] for record in json.loads(body)] for body in _bodies(plan)]
     return sent == [ids[at : at + BATCH] for at in range(0, len(ids), BATCH)]
 
 

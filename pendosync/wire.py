@@ -113,11 +113,9 @@ def _bodies(part: pl.DataFrame, shape: Shape, numbers: Sequence[int]) -> Iterabl
     records, size = encode_records(part, shape), shape.ids_per_request
     if shape.audience is not None:
         return _audience_bodies(shape.audience, part.select("action", records), size, numbers)
-    if size > 1:
-        texts = [_joined(records.slice(start, size)) for start in range(0, part.height, size)]
-    else:
-        texts = records.cast(pl.Binary).to_list()
-    return [b"[%b]" % text for text in texts] if shape.route == "metadata" else texts
+    if shape.route == "metadata":
+        return [b"[%b]" % _joined(records.slice(start, size)) for start in range(0, part.height, size)]
+    return records.cast(pl.Binary).to_list()
 
 
 def _joined(records: pl.Series) -> bytes:
