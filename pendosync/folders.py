@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
 from pathlib import Path
 from typing import Any, Final
@@ -117,10 +117,11 @@ def write_folder(
         PlanError: the folder holds something, or can't be written.
     """
     with new_folder(folder, what="The plan") as place:
-        frames = {f"part-{number:04}.parquet": part for number, part in enumerate(parts)}
         files = {
-            name: write_file(place / name, frame) for name, frame in (*frames.items(), (_PROBLEMS, problems))
+            name: write_file(place / name, part)
+            for name, part in ((f"part-{number:04}.parquet", part) for number, part in enumerate(parts))
         }
+        files[_PROBLEMS] = write_file(place / _PROBLEMS, problems)
         write_manifest(place, {**manifest, "files": files})
     return folder
 
@@ -169,8 +170,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         return manifest
 
 
-def read_frames(folder: Path, files: AbstractMapping[str, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def read_frames(
+    folder: Path, files: AbstractMapping[str, str], whole: Callable[[pl.DataFrame], pl.DataFrame]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the changes and the problems of a plan in memory, which `write_folder` wrote.
+
+    Args:
+        folder, files: where they lie, and the digest of each.
+        whole: makes the changes of what was saved of them, a part at a time.
 
     Raises:
         PlanError: a file is missing, is not as it was written, or can't be read.
@@ -180,7 +187,7 @@ def read_frames(folder: Path, files: AbstractMapping[str, str]) -> tuple[pl.Data
         for name, digest in digests.items():
             if digest_of_file(folder / name) != digest:
                 raise altered(folder, f"the digest of {name} differs")
-        parts = [pl.read_parquet(folder / name, glob=False) for name in digests if name != _PROBLEMS]
+        parts = [whole(pl.read_parquet(folder / name, glob=False)) for name in digests if name != _PROBLEMS]
         return pl.concat(parts, rechunk=True), pl.read_parquet(folder / _PROBLEMS, glob=False)
 
 

@@ -39,6 +39,7 @@ from pendosync.rules import RULES
 from pendosync.selections import Selection, after, changed
 from pendosync.shapes import Shape, Step, steps_of
 from pendosync.summaries import problem_grids
+from pendosync.thinned import thin_fields, thinned
 
 _FORMAT: Final = 3
 _PART_ROWS: Final = 200_000
@@ -274,8 +275,10 @@ class Plan:
         manifest = {**self._head(), "digest": digest}
         if self.parts.is_whole:
             changes = self.changes
+            thin = thin_fields(changes)
             cut = changes.iter_slices(_PART_ROWS) if changes.height else iter([changes])
-            return write_folder(folder, manifest, cut, self.problems)
+            parts = (thinned(part, thin) for part in cut)
+            return write_folder(folder, {**manifest, "thin": thin}, parts, self.problems)
         with new_folder(folder, what="The plan") as place:
             entries = [part.save(place) for part in self.parts]
             self.write_head(place, entries)
