@@ -26,7 +26,7 @@ def thin_fields(changes: pl.DataFrame, /) -> list[str]:
     return [name for name, is_same in _told(changes, same) if is_same]
 
 
-def thinned(changes: pl.DataFrame, fields: Sequence[str], /) -> pl.DataFrame:
+def thinned(changes: pl.DataFrame, /, fields: Sequence[str]) -> pl.DataFrame:
     """Return CHANGES in which the cells of *fields* that stay are null, and columns that hold nothing have no type.
 
     Measured for a million ids with ten fields: a third of the bytes and of the time where three fields change, a sixth
