@@ -14,7 +14,7 @@ from pendosync.selections import after, before, changed
 _MAY_BE_EMPTY: Final = ("before", "before_raw", "after_raw")
 
 _MOST: Final = 0.5
-"""Where fewer cells of a field stay, to leave them out saves less than it takes."""
+"""The share of a field's cells that must stay. Measured: at a half, to leave them out takes the time that it saves."""
 
 
 def thin_fields(changes: pl.DataFrame, /) -> list[str]:
@@ -29,8 +29,8 @@ def thin_fields(changes: pl.DataFrame, /) -> list[str]:
 def thinned(changes: pl.DataFrame, /, fields: Sequence[str]) -> pl.DataFrame:
     """Return CHANGES in which the cells of *fields* that stay are null, and columns that hold nothing have no type.
 
-    Measured for a million ids with ten fields: a third of the bytes and of the time where three fields change, a sixth
-    of the time where all ids are created.
+    Measured for a million ids with ten fields: that saves a third of the bytes and of the time where three fields
+    change, and a sixth of the time where all ids are created.
     """
     empty = [name for name in _MAY_BE_EMPTY if _is_empty(changes[name])]
     parts = {
