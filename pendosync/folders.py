@@ -13,8 +13,9 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -109,18 +110,34 @@ def write_whole(path: Path, content: bytes | memoryview) -> str:
 
 
 def write_folder(
-    folder: Path, manifest: AbstractMapping[str, Any], parts: Iterable[pl.DataFrame], problems: pl.DataFrame
+    folder: Path,
+    manifest: AbstractMapping[str, Any],
+    parts: Iterable[pl.DataFrame],
+    problems: pl.DataFrame,
+    thin: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> Path:
     """Write a plan in memory to *folder*, which must not exist or be empty; half-written it never has that name.
+
+    Args:
+        folder: where to.
+        manifest: what is to be known of it besides its files.
+        parts: its changes.
+        problems: its problems.
+        thin: makes of a part what is saved of it; called from two threads.
 
     Raises:
         PlanError: the folder holds something, or can't be written.
     """
-    with new_folder(folder, what="The plan") as place:
-        frames = {f"part-{number:04}.parquet": part for number, part in enumerate(parts)}
-        files = {
-            name: write_file(place / name, frame) for name, frame in (*frames.items(), (_PROBLEMS, problems))
-        }
+    frames = {f"part-{number:04}.parquet": part for number, part in enumerate(parts)}
+    with new_folder(folder, what="The plan") as place, ThreadPoolExecutor(2) as pool:
+
+        def write(name: str, part: pl.DataFrame) -> str:
+            digest = write_file(place / name, thin(part))
+            force_out(place / name)  # while another is encoded: measured, a sixth of the time
+            return digest
+
+        files = dict(zip(frames, pool.map(write, frames, frames.values()), strict=True))
+        files[_PROBLEMS] = write_file(place / _PROBLEMS, problems)
         write_manifest(place, {**manifest, "files": files})
     return folder
 
@@ -169,8 +186,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         return manifest
 
 
-def read_frames(folder: Path, files: AbstractMapping[str, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def read_frames(
+    folder: Path, files: AbstractMapping[str, str], whole: Callable[[pl.DataFrame], pl.DataFrame]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the changes and the problems of a plan in memory, which `write_folder` wrote.
+
+    Args:
+        folder, files: where they lie, and the digest of each.
+        whole: makes the changes of what was saved of them, a part at a time.
 
     Raises:
         PlanError: a file is missing, is not as it was written, or can't be read.
@@ -180,7 +203,7 @@ def read_frames(folder: Path, files: AbstractMapping[str, str]) -> tuple[pl.Data
         for name, digest in digests.items():
             if digest_of_file(folder / name) != digest:
                 raise altered(folder, f"the digest of {name} differs")
-        parts = [pl.read_parquet(folder / name, glob=False) for name in digests if name != _PROBLEMS]
+        parts = [whole(pl.read_parquet(folder / name, glob=False)) for name in digests if name != _PROBLEMS]
         return pl.concat(parts, rechunk=True), pl.read_parquet(folder / _PROBLEMS, glob=False)
 
 

@@ -24,6 +24,7 @@ from pendosync.folders import altered, hollow_in, link_file, read_file, write_fi
 from pendosync.frames import PROBLEMS, n_sent
 from pendosync.rules import no_problems
 from pendosync.shapes import Span
+from pendosync.thinned import restored, thin_fields, thinned
 
 COLUMNS: Final = "columns.parquet"
 """The file that holds the columns of all parts, without a row."""
@@ -92,11 +93,13 @@ class InMemory:
 
     def save(self, folder: Path) -> dict[str, Any]:
         """As in Part."""
+        thin = thin_fields(self._changes)
         files = {
             name: write_file(folder / file_of(name, self.number), frame)
-            for name, frame in (("part", self._changes), ("problems", self._problems))
+            for name, frame in (("part", thinned(self._changes, thin)), ("problems", self._problems))
         }
-        return {"number": self.number, "digest": self.digest, "files": files, "counts": asdict(self.counts)}
+        told = {"number": self.number, "digest": self.digest, "counts": asdict(self.counts)}
+        return {**told, "files": files, "thin": thin}
 
 
 class InFile:
@@ -118,11 +121,11 @@ class InFile:
 
     def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """As in Part."""
-        hollow = hollow_in(self._nothing.schema)
-        asked = None if columns is None else [name for name in {"row", *columns} if name not in hollow]
-        frame = self._read("part", asked).with_columns(
-            pl.lit(None, dtype=pl.Struct({})).alias(name) for name in hollow
-        )
+        hollow, thin = hollow_in(self._nothing.schema), self._entry.get("thin", ())
+        told_by = ("before", "changed") if thin else ()
+        needed = None if columns is None else {"row", *columns, *(told_by if "after" in columns else ())}
+        asked = None if needed is None else [name for name in needed if name not in hollow]
+        frame = restored(self._read("part", asked), thin, self._nothing)
         is_whole = columns is not None or set(frame.columns) == set(self._nothing.columns)
         if frame.height != self.counts.n_rows or not is_whole:
             raise altered(self._folder, f"{file_of('part', self.number)} does not fit the manifest")

@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from pendosync.errors import PlanError
-from pendosync.folders import altered, hollow_in, read_file, read_frames, read_manifest
+from pendosync.folders import altered, read_file, read_frames, read_manifest
 from pendosync.frames import DTYPES, PROBLEMS, empty_changes, ensure_frame
 from pendosync.gates import Canary, Gates
 from pendosync.mapping import Mapping
@@ -20,6 +21,7 @@ from pendosync.parted import COLUMNS, InFile, InMemory, Parts
 from pendosync.plans import Plan
 from pendosync.regions import Pace, Target
 from pendosync.shapes import Audience, Shape
+from pendosync.thinned import restored
 
 
 def load_plan(folder: str | Path, /) -> Plan:
@@ -71,8 +73,9 @@ def _read_parts(place: Path, manifest: AbstractMapping[str, Any]) -> Parts:
     brick = empty_changes({name: DTYPES[kind] for name, kind in manifest["fields"].items()})
     entries = manifest.get("parts")
     if entries is None:
-        changes, problems = read_frames(place, manifest["files"])
-        parts = Parts.of(_whole(changes, brick), ensure_frame(problems, PROBLEMS, "problems"), place)
+        whole = partial(_whole, nothing=brick, thin=manifest.get("thin", ()))
+        changes, problems = read_frames(place, manifest["files"], whole)
+        parts = Parts.of(changes, ensure_frame(problems, PROBLEMS, "problems"), place)
     else:
         nothing = _whole(read_file(place / COLUMNS, manifest["columns"]), brick)
         parts = Parts([InFile(place, entry, nothing) for entry in entries], nothing, place, manifest["cut"])
@@ -81,11 +84,10 @@ def _read_parts(place: Path, manifest: AbstractMapping[str, Any]) -> Parts:
     return parts
 
 
-def _whole(changes: pl.DataFrame, brick: pl.DataFrame) -> pl.DataFrame:
-    """Return CHANGES as they were before they were written: with the structs that no file holds."""
-    hollow = [name for name in hollow_in(brick.schema) if name not in changes.columns]
-    changes = changes.with_columns(pl.lit(None, dtype=pl.Struct({})).alias(name) for name in hollow)
-    if changes.select(brick.columns).schema != brick.schema:
+def _whole(saved: pl.DataFrame, nothing: pl.DataFrame, thin: Sequence[str] = ()) -> pl.DataFrame:
+    """Return CHANGES as they were before they were written."""
+    changes = restored(saved, thin, nothing)
+    if changes.select(nothing.columns).schema != nothing.schema:
         raise ValueError("the columns do not fit the manifest")
     return changes
 

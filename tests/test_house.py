@@ -35,7 +35,7 @@ FLOORS = (
     ("checks", "summaries", "events"),
     ("diffs",),
     ("wire", "comparison", "selections"),
-    ("refusals", "loops", "counts"),
+    ("refusals", "loops", "counts", "thinned"),
     ("auth", "records", "parted", "notes"),
     ("plans", "client", "sandbox", "rundb"),
     ("looks", "saved"),
