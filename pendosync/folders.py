@@ -15,12 +15,12 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
+from pendosync.beside import two_at_a_time
 from pendosync.errors import PendosyncError, PlanError, first_line
 
 _PROBLEMS: Final = "problems.parquet"
@@ -129,14 +129,14 @@ def write_folder(
         PlanError: the folder holds something, or can't be written.
     """
     frames = {f"part-{number:04}.parquet": part for number, part in enumerate(parts)}
-    with new_folder(folder, what="The plan") as place, ThreadPoolExecutor(2) as pool:
+    with new_folder(folder, what="The plan") as place:
 
         def write(name: str, part: pl.DataFrame) -> str:
             digest = write_file(place / name, thin(part))
             force_out(place / name)  # while another is encoded: measured, a sixth of the time
             return digest
 
-        files = dict(zip(frames, pool.map(write, frames, frames.values()), strict=True))
+        files = dict(zip(frames, two_at_a_time(write, frames, frames.values()), strict=True))
         files[_PROBLEMS] = write_file(place / _PROBLEMS, problems)
         write_manifest(place, {**manifest, "files": files})
     return folder

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import concurrent.futures
 import contextlib
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
+from pendosync.beside import begin_beside
 from pendosync.errors import ClientError
 
 P = ParamSpec("P")
@@ -92,29 +91,6 @@ class LoopThread:
 async def run_beside(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Return what *function* returns, which runs in a thread beside the loop; as `begin_beside`."""
     return await asyncio.wrap_future(begin_beside(function, *args, **kwargs))
-
-
-def begin_beside(
-    function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
-) -> concurrent.futures.Future[T]:
-    """Return the future of what *function* returns, which runs in a thread of its own.
-
-    Unlike asyncio's own, such a thread still begins while the interpreter waits for a script's other threads or for
-    what is to be done at exit, and holds up neither.
-    """
-    future: concurrent.futures.Future[T] = concurrent.futures.Future()
-    future.set_running_or_notify_cancel()
-
-    def work() -> None:
-        sys.settrace(threading.gettrace())  # as threading does: debuggers look in here too
-        try:
-            future.set_result(function(*args, **kwargs))
-        except BaseException as error:
-            future.set_exception(error)
-
-    # not by way of threading, whose start would hold up the loop until the thread has begun
-    _thread.start_new_thread(work, ())
-    return future
 
 
 class Shared:

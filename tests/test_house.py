@@ -18,7 +18,7 @@ import pendosync
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pendosync"
 FLOORS = (
-    ("errors", "meter", "turns"),
+    ("beside", "errors", "meter", "turns"),
     ("reports", "workers"),
     ("engines", "regions", "folders", "gates", "pacing", "retries", "transports"),
     ("throttle", "keys", "parts"),
@@ -88,6 +88,7 @@ WALLS = {
     "fastexcel": {"tables"},
     "polars": set(RANKS)
     - {
+        "beside",
         "errors",
         "meter",
         "turns",
