@@ -112,7 +112,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._context = context
         self._proxy = httpx.URL(proxy) if proxy else None
         self._session: aiohttp.ClientSession | None = None
-        self._address_of = lru_cache(maxsize=64)(_address_of)
+        self._address_of = lru_cache(maxsize=64)(_address_of)  # of this transport: some addresses hold a key
         self._errors: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = ()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
