@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import polars as pl
@@ -24,12 +24,15 @@ _WHOLE_REFUSED: Final = (400, 413, 422)
 """Refusals of a whole request that one record of it may have brought about, or its size."""
 
 
-def read_answer(answer: Answer, ids: Sequence[str] | pl.Series, *, route: str, kind: str) -> BatchResult:
-    """Return what a 2xx answer means for the *ids* of its batch.
+def read_answer(
+    answer: Answer, n_ids: int, ids: Callable[[], pl.Series], *, route: str, kind: str
+) -> BatchResult:
+    """Return what a 2xx answer means for the ids of its batch.
 
     Args:
         answer: as it came. One that can't be read, or whose counts don't add up, is doubtful: ask again.
-        ids: those of the batch, in the order in which they were sent.
+        n_ids: how many the batch has.
+        ids: returns them, in the order in which they were sent; called where the answer names some.
         route: `webhook` answers for no row; `metadata` counts them.
         kind: for the reasons' words.
     """
@@ -39,7 +42,7 @@ def read_answer(answer: Answer, ids: Sequence[str] | pl.Series, *, route: str, k
         told = answer.json()
     except AnswerError as error:
         return _doubtful(f"{error} It may or may not be written.", answer.status)
-    return _read_counts(told, ids, kind, answer)
+    return _read_counts(told, n_ids, ids, kind, answer)
 
 
 _CAN_VERIFY: Final = "the webhook answers for no row; verify by reading back"
@@ -134,7 +137,9 @@ def _doubtful(reason: str, http_status: int) -> BatchResult:
     return BatchResult("unknown", reason, http_status=http_status, is_doubtful=True)
 
 
-def _read_counts(told: Any, ids: Sequence[str] | pl.Series, kind: str, answer: Answer) -> BatchResult:
+def _read_counts(
+    told: Any, n_ids: int, ids: Callable[[], pl.Series], kind: str, answer: Answer
+) -> BatchResult:
     counts, http_status = _counts_in(told), answer.status
     if counts is None:
         return _doubtful(
@@ -144,14 +149,15 @@ def _read_counts(told: Any, ids: Sequence[str] | pl.Series, kind: str, answer: A
     missing = told.get("missing") or []
     errors = answer.masked("; ".join(_texts_in(told, "errors")[:3]))
     said = f" It says: {errors[:300]}." if errors else ""
-    if not (_are_sent(missing, ids) and _add_up(counts, len(ids), len(missing), bool(told.get("errors")))):
+    sent = ids().to_list() if missing else []
+    if not (_are_sent(missing, sent) and _add_up(counts, n_ids, len(missing), bool(told.get("errors")))):
         n_named = len(missing) if isinstance(missing, list) else 0
         reason = (
             f"Pendo's counts and names do not add up (total {total}, updated {updated}, failed {failed}, {n_named} named "
-            f"missing, for {counted(len(ids), 'record')}), so each may or may not be written.{said}"
+            f"missing, for {counted(n_ids, 'record')}), so each may or may not be written.{said}"
         )
         return _doubtful(reason, http_status)
-    position = {id: at for at, id in enumerate(ids)} if missing else {}
+    position = {id: at for at, id in enumerate(sent)}
     exceptions: list[tuple[int, Status, str]] = [
         (at, "missing", f"Pendo does not know this {kind}") for at in sorted(position[id] for id in missing)
     ]
@@ -161,13 +167,13 @@ def _read_counts(told: Any, ids: Sequence[str] | pl.Series, kind: str, answer: A
     if updated == 0:
         return BatchResult("failed", f"Pendo wrote no record of this request.{said}", exceptions, http_status)
     reason = (
-        f"Pendo did not name which of {counted(len(ids) - len(missing), 'record')} in this request failed (total {total}, "
+        f"Pendo did not name which of {counted(n_ids - len(missing), 'record')} in this request failed (total {total}, "
         f"updated {updated}, failed {failed}), so each may or may not be written.{said}"
     )
     return BatchResult("failed", reason, exceptions, http_status, n_unnamed=n_unnamed)
 
 
-def _are_sent(missing: Any, ids: Sequence[str] | pl.Series) -> bool:
+def _are_sent(missing: Any, ids: Sequence[str]) -> bool:
     """Whether those named missing are ids of the request, each once."""
     if not isinstance(missing, list) or not all(isinstance(one, str) for one in missing):
         return False

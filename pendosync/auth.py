@@ -73,9 +73,9 @@ class _QuietHeaders(httpx.Headers):
         return repr(httpx.Headers(shown))
 
 
-def _with_key(url: httpx.URL, secret: Secret) -> _QuietURL:
+def _with_key(address: str, secret: Secret) -> _QuietURL:
     """Return the address with the secret in place of its mask. httpx takes long to read an address."""
-    key = quote(secret.reveal(), safe="").encode()
+    key, url = quote(secret.reveal(), safe="").encode(), httpx.URL(address)
     return _QuietURL(url.copy_with(raw_path=url.raw_path.replace(MASK.encode(), key)))
 
 
@@ -103,11 +103,11 @@ class AuthTransport(httpx.AsyncBaseTransport):
 
     def _with_secret(self, request: httpx.Request) -> httpx.Request:
         name = request.extensions[SECRET]
-        secret, headers = self._settings.secret(name), request.headers.raw
+        secret, headers = self._settings.secret(name), _QuietHeaders(request.headers)
         if name == "app_key":
-            return _QuietRequest(request, self._with_key(request.url, secret), _QuietHeaders(headers))
-        key = (KEY_HEADER.encode(), secret.reveal().encode())
-        return _QuietRequest(request, _QuietURL(request.url), _QuietHeaders([*headers, key]))
+            return _QuietRequest(request, self._with_key(str(request.url), secret), headers)
+        headers[KEY_HEADER] = secret.reveal()
+        return _QuietRequest(request, _QuietURL(request.url), headers)
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -336,15 +336,17 @@ class Client:
 
         transport = self._transport_to(ask.host)
         try:
-            url = _url_of(self._base_url(ask.host) + ask.path)
+            url, headers = _head_of(self._base_url(ask.host) + ask.path, has_body=ask.body is not None)
             marks = {SECRET: ask.secret, ROWS: ask.rows, ON_START: count, "timeout": self._timeout}
             request = httpx.Request(
                 ask.method,
                 url,
-                headers=_headers(url, ask.body),
+                headers=headers,
                 stream=httpx.ByteStream(ask.body or b""),
                 extensions=marks,
             )
+            if ask.body is not None:
+                request.headers["Content-Length"] = str(len(ask.body))
             response = await transport.handle_async_request(request)
             if "Content-Encoding" in response.headers:
                 response.read()  # decompresses it
@@ -487,17 +489,14 @@ async def _gather(function: Callable[[A], Coroutine[Any, Any, T]], arguments: It
 
 
 @lru_cache(maxsize=64)
-def _url_of(address: str) -> httpx.URL:
-    """Return an address as httpx reads it, which takes it long; most requests of a run go to the same."""
-    return httpx.URL(address)
+def _head_of(address: str, *, has_body: bool) -> tuple[httpx.URL, httpx.Headers]:
+    """Return an address as httpx reads it, and all the headers that a request has besides its key and length.
 
-
-def _headers(url: httpx.URL, body: bytes | None) -> list[tuple[str, str]]:
-    """Return all the headers that a request has besides its key. httpx takes as long to find them as to send it."""
-    headers = [("Host", url.netloc.decode()), *_HEADERS]
-    if body is not None:
-        headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-    return headers
+    httpx takes as long to find them as to send it, and most requests of a run go to the same address.
+    """
+    url = httpx.URL(address)
+    more = [("Content-Type", "application/json")] if has_body else []
+    return url, httpx.Headers([("Host", url.netloc.decode()), *_HEADERS, *more])
 
 
 def _one_connection(context: ssl.SSLContext | None, proxy: str | None) -> httpx.AsyncBaseTransport:

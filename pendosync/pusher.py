@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal
 
+import polars as pl
+
 from pendosync.answers import read_answer, read_error, stops_the_run
 from pendosync.audiences.creation import AudienceCalls
 from pendosync.client import Client
@@ -390,8 +392,11 @@ class Pusher:
             return result
         if shape.route == "audience":
             return self._audience.read(batch.method, batch.body, answer)
-        ids = self.plan.parts.slice(batch.first_row, batch.n_rows)["id"]
-        return read_answer(answer, ids, route=shape.route, kind=shape.kind)
+        ids = partial(self._ids_of, batch)
+        return read_answer(answer, batch.n_rows, ids, route=shape.route, kind=shape.kind)
+
+    def _ids_of(self, batch: Batch) -> pl.Series:
+        return self.plan.parts.slice(batch.first_row, batch.n_rows)["id"]
 
     def _may_repeat(self, batch: Batch) -> bool:
         return self.plan.shape.may_repeat and not self._audience.is_creating(batch.method)

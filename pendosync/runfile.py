@@ -15,10 +15,10 @@ import shutil
 import socket
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -488,7 +488,7 @@ def creation_in(folder: Path) -> Creation:
 
 def now_ms() -> int:
     """Return the time as epoch milliseconds."""
-    return int(datetime.now(UTC).timestamp() * 1000)
+    return time.time_ns() // 1_000_000
 
 
 def _locked(run_id: str, folder: Path) -> FileLock:

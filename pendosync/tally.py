@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
+from typing import Final
 
 import polars as pl
 
@@ -13,6 +15,8 @@ from pendosync.plans import Plan
 from pendosync.regions import Pace
 from pendosync.remaining import Remaining
 from pendosync.results import BatchResult
+
+_FAILED: Final = ("failed", "missing")
 
 
 class Tally:
@@ -39,14 +43,18 @@ class Tally:
     def note(self, first_row: int, n_rows: int, result: BatchResult) -> None:
         """Count what became of some rows that were sent together."""
         self.meter.note(time.monotonic(), n_ids=n_rows)
-        told = self._count(first_row, n_rows, result)
-        self.counts.update(told)
-        self._n_failed += told["failed"] + told["missing"]
+        for status, n in self._count(first_row, n_rows, result).items():
+            self.counts[status] += n
+            if status in _FAILED:
+                self._n_failed += n
 
-    def _count(self, first_row: int, n_rows: int, result: BatchResult) -> Counter[str]:
+    def _count(self, first_row: int, n_rows: int, result: BatchResult) -> Mapping[str, int]:
+        may_create = result.status == "updated" and self._plan.shape.create == "unknown_ids"
+        if not (result.exceptions or may_create):
+            return {result.status: n_rows}
         own = {at for at, _, _ in result.exceptions}
         told: Counter[str] = Counter(status for _, status, _ in result.exceptions)
-        if result.status == "updated" and self._plan.shape.create == "unknown_ids":
+        if may_create:
             n_created = self._n_creates(first_row, n_rows) - sum(
                 self._n_creates(first_row + at, 1) for at in own
             )

@@ -11,6 +11,7 @@ import importlib.util
 import io
 import ssl
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import httpx
@@ -19,6 +20,7 @@ from pendosync.errors import SettingsError
 
 if TYPE_CHECKING:
     import aiohttp
+    import yarl
 
 Carrier = Literal["aiohttp", "httpx"]
 
@@ -110,6 +112,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._context = context
         self._proxy = httpx.URL(proxy) if proxy else None
         self._session: aiohttp.ClientSession | None = None
+        self._address_of = lru_cache(maxsize=64)(_address_of)  # of this transport: some addresses hold a key
         self._errors: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = ()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -134,18 +137,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return httpx.Response(response.status, headers=response.raw_headers, stream=httpx.ByteStream(body))
 
     def _asked(self, request: httpx.Request) -> dict[str, Any]:
-        import aiohttp
-        from yarl import URL
-
         assert isinstance(request.stream, httpx.SyncByteStream)
         body = b"".join(request.stream)
         waits = request.extensions.get("timeout", {})
-        url = request.url
         return {
-            "url": URL(f"{url.scheme}://{url.netloc.decode()}{url.raw_path.decode()}", encoded=True),
+            "url": self._address_of(request.url),
             "headers": [(name.decode(), value.decode()) for name, value in request.headers.raw],
             "data": io.BytesIO(body) if len(body) > _LARGE else body or None,
-            "timeout": aiohttp.ClientTimeout(sock_connect=waits.get("connect"), sock_read=waits.get("read")),
+            "timeout": _timeout_of(waits.get("connect"), waits.get("read")),
             "ssl": self._context if self._context is not None else True,
             "allow_redirects": False,
             **self._by_proxy(),
@@ -195,3 +194,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             await self._session.close()
             for _ in range(3):  # asyncio lets go of a connection some turns of the loop after it is closed
                 await asyncio.sleep(0)
+
+
+def _address_of(url: httpx.URL) -> yarl.URL:
+    """Return an address as aiohttp takes it, as it stands."""
+    from yarl import URL
+
+    return URL(f"{url.scheme}://{url.netloc.decode()}{url.raw_path.decode()}", encoded=True)
+
+
+@lru_cache(maxsize=8)
+def _timeout_of(connect_s: float | None, read_s: float | None) -> aiohttp.ClientTimeout:
+    import aiohttp
+
+    return aiohttp.ClientTimeout(sock_connect=connect_s, sock_read=read_s)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 
@@ -13,13 +11,28 @@ class StoppedError(Exception):
 
 
 class Turn:
-    """One request of one task: it waits, is in flight, and perhaps waits to be tried again."""
+    """One request of one task: it waits, is in flight, and perhaps waits to be tried again. Taken for the length of a block.
 
-    def __init__(self, task: asyncio.Task[Any]) -> None:
+    Raises:
+        StoppedError: it was called off.
+    """
+
+    def __init__(self, task: asyncio.Task[Any], turns: set[Turn]) -> None:
         self.task = task
         self.is_waiting = True
         self.is_called_off = False
         self.was_sent = False
+        self._turns = turns
+
+    def __enter__(self) -> Turn:
+        self._turns.add(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._turns.discard(self)
+        if kind is asyncio.CancelledError and self.is_called_off:
+            self.task.uncancel()
+            raise StoppedError from None
 
     def begin(self) -> None:
         """Say that it is being sent."""
@@ -36,26 +49,11 @@ class Turns:
     def __init__(self) -> None:
         self._turns: set[Turn] = set()
 
-    @contextlib.contextmanager
-    def turn(self) -> Iterator[Turn]:
-        """A turn of the task that runs now, for the length of a block.
-
-        Raises:
-            StoppedError: it was called off.
-        """
+    def turn(self) -> Turn:
+        """Return a turn of the task that runs now."""
         task = asyncio.current_task()
         assert task is not None
-        turn = Turn(task)
-        self._turns.add(turn)
-        try:
-            yield turn
-        except asyncio.CancelledError:
-            if not turn.is_called_off:
-                raise
-            task.uncancel()
-            raise StoppedError from None
-        finally:
-            self._turns.discard(turn)
+        return Turn(task, self._turns)
 
     def call_off(self, *, tried_too: bool) -> None:
         """End all waiting: of those that were never sent, and where *tried_too* says so of those to be tried again."""
