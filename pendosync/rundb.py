@@ -48,14 +48,22 @@ class WriteCount:
 
     def write(self, n: int) -> None:
         """Write that the run's file was written for the *n*-th time."""
-        os.lseek(self._file, 0, os.SEEK_SET)
-        os.write(self._file, n.to_bytes(8, "big"))
+        _write_at_start(self._file, n.to_bytes(8, "big"))
 
     def close(self) -> None:
         """Close the file."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def _write_at_start(file: int, content: bytes) -> None:
+    """Write *content* in one call where there is one: after each, a thread has to wait for Python's lock again."""
+    if hasattr(os, "pwrite"):
+        os.pwrite(file, content, 0)
+    else:
+        os.lseek(file, 0, os.SEEK_SET)
+        os.write(file, content)
 
 
 def n_written(folder: Path) -> int:
