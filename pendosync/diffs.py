@@ -16,6 +16,7 @@ from pendosync.frames import (
     about_column,
     about_parts,
     change_fields,
+    compute,
     empty_changes,
     ensure_frame,
     field_names,
@@ -24,7 +25,7 @@ from pendosync.frames import (
     struct_of,
 )
 from pendosync.heads import is_off
-from pendosync.ids import are_unique, are_unique_as_found, find_rows
+from pendosync.ids import are_unique, find_rows
 from pendosync.mapping import Mapping
 from pendosync.values import ensure_typed
 
@@ -83,10 +84,7 @@ def diff_values(
         return _messages(after, before, fields, mapping)
     # a frame of a file has many chunks, and each step from here takes twice the time with them
     before = ensure_frame(before, VALUES, "before").rechunk()
-    _ensure_unique("before", before["id"])
-    at = find_rows(after["id"], before["id"])
-    if not are_unique_as_found(after["id"], at, n_rows=before.height):
-        _ensure_unique("after", after["id"])
+    at = _find_held(after["id"], before["id"])
     _ensure_diffable(after, before, fields)
     if not fields:
         return empty_changes({})
@@ -94,7 +92,7 @@ def diff_values(
     has_raw = joined[_RAW].null_count() < joined.height
     marks = {name: _is_changed(name, clears=mapping.clears(name), has_raw=has_raw) for name in fields}
     is_new = ~pl.col(_KNOWN) if against == "pendo" else pl.lit(False)
-    marked = joined.with_columns(struct_of(marks).alias(_CHANGED))
+    marked = joined.with_columns(compute(joined, marks).to_struct(_CHANGED))
     differs = pl.any_horizontal(is_new, *(pl.col(_CHANGED).struct.field(name) for name in fields))
     return skips_last(_as_changes(marked.filter(differs), fields, mapping, is_new))
 
@@ -124,7 +122,8 @@ def _messages(
         raise FrameError(
             f"'before' of a mapping of kind {mapping.kind!r} is {told}. Expected {expected}. Hint: {hint}."
         )
-    _ensure_unique("after", after["id"])
+    if not are_unique(after["id"]):
+        raise _not_unique("after", after["id"])
     _ensure_diffable(after, after.head(0), fields)
     nothing = {name: pl.lit(None, dtype=after.schema[name]) for name in fields}
     goes = {name: pl.lit(True) if mapping.clears(name) else pl.col(name).is_not_null() for name in fields}
@@ -143,11 +142,16 @@ def _messages(
     )
 
 
-def _ensure_unique(name: str, ids: pl.Series) -> None:
-    if are_unique(ids):
-        return
+def _find_held(after: pl.Series, before: pl.Series) -> pl.Series:
+    at = find_rows(after, before)
+    if at is None:
+        raise _not_unique("after", after) if are_unique(before) else _not_unique("before", before)
+    return at
+
+
+def _not_unique(name: str, ids: pl.Series) -> FrameError:
     twice = ids.filter(ids.is_duplicated() | ids.is_null()).unique(maintain_order=True)
-    raise FrameError(
+    return FrameError(
         f"Ids of {name!r} are null or repeat: {listed(twice)}. Expected one row for each id. "
         f"Hint: drop_blocked(values, check_values(values, mapping=mapping))."
     )
