@@ -82,8 +82,7 @@ def diff_values(
     fields = field_names(ensure_frame(after, VALUES, "after"))
     if mapping.is_message or before is None:
         return _messages(after, before, fields, mapping)
-    # a frame of a file has many chunks, and each step from here takes twice the time with them
-    before = ensure_frame(before, VALUES, "before").rechunk()
+    before = ensure_frame(before, VALUES, "before")
     at = _find_held(after["id"], before["id"])
     _ensure_diffable(after, before, fields)
     if not fields:
@@ -102,12 +101,10 @@ def skips_last(changes: pl.DataFrame) -> pl.DataFrame:
     if "integrations" in about_parts(changes):
         action = pl.when(is_off()).then(pl.lit("skip")).otherwise(pl.col("action"))
         changes = changes.with_columns(action.alias("action"))
-    is_skipped = changes["action"] == "skip"
-    return (
-        changes.filter(~is_skipped).vstack(changes.filter(is_skipped)).rechunk()
-        if is_skipped.any()
-        else changes
-    )
+    is_skipped = pl.col("action") == "skip"
+    if not changes.select(is_skipped.any()).item():
+        return changes
+    return changes.filter(~is_skipped).vstack(changes.filter(is_skipped)).rechunk()
 
 
 def _messages(
@@ -183,7 +180,9 @@ def _beside(after: pl.DataFrame, before: pl.DataFrame, fields: list[str], at: pl
         pl.col("raw").alias(_RAW),
         *(expr.alias(f"{_BEFORE}{name}") for name, expr in zip(fields, held, strict=True)),
     )
-    return after.hstack(held_there.select(pl.all().gather(at))).with_columns(at.is_not_null().alias(_KNOWN))
+    # a frame of a file has many chunks, and out of them it takes three times as long
+    there = held_there.rechunk().select(pl.all().gather(at))
+    return after.hstack(there).with_columns(at.is_not_null().alias(_KNOWN))
 
 
 def _is_changed(name: str, *, clears: bool, has_raw: bool) -> pl.Expr:
@@ -252,7 +251,8 @@ def _ensure_rows(changes: pl.DataFrame) -> None:
         wrong["id"] = "holds nulls or repeats"
     if changes["row"].null_count():
         wrong["row"] = "holds nulls"
-    if set(changes["action"].unique()) - set(ACTIONS):
+    # as an expression: a column that is one value throughout isn't written out for it
+    if set(changes.select(pl.col("action").unique()).to_series()) - set(ACTIONS):
         wrong["action"] = f"holds other than {listed(ACTIONS, most=9)}"
     fields = change_fields(changes)
     for name in ("changed", "before"):
