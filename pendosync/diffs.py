@@ -172,17 +172,19 @@ def _ensure_diffable(after: pl.DataFrame, before: pl.DataFrame, fields: list[str
 
 def _beside(after: pl.DataFrame, before: pl.DataFrame, fields: list[str], at: pl.Series) -> pl.DataFrame:
     """Return *after* with what is held beside it: the rows *at* of *before*."""
-    held = [
-        pl.col(name) if name in before.columns else pl.lit(None, dtype=after.schema[name]).alias(name)
-        for name in fields
+    sources = {_RAW: "raw", **{f"{_BEFORE}{name}": name for name in fields}}
+    held = {to: name for to, name in sources.items() if _holds_any(before, name)}
+    nothing = [
+        pl.lit(None, dtype=after.schema[name]).alias(to) for to, name in sources.items() if to not in held
     ]
-    held_there = before.select(
-        pl.col("raw").alias(_RAW),
-        *(expr.alias(f"{_BEFORE}{name}") for name, expr in zip(fields, held, strict=True)),
-    )
     # a frame of a file has many chunks, and out of them it takes three times as long
-    there = held_there.rechunk().select(pl.all().gather(at))
-    return after.hstack(there).with_columns(at.is_not_null().alias(_KNOWN))
+    one = before.select(pl.col(name).alias(to) for to, name in held.items()).rechunk()
+    there = one.select(pl.all().gather(at)).get_columns()
+    return after.hstack(there).with_columns(at.is_not_null().alias(_KNOWN), *nothing)
+
+
+def _holds_any(values: pl.DataFrame, name: str) -> bool:
+    return name in values.columns and values[name].null_count() < values.height
 
 
 def _is_changed(name: str, *, clears: bool, has_raw: bool) -> pl.Expr:
@@ -195,9 +197,11 @@ def _is_changed(name: str, *, clears: bool, has_raw: bool) -> pl.Expr:
 
 def _as_changes(changed: pl.DataFrame, fields: list[str], mapping: Mapping, is_new: pl.Expr) -> pl.DataFrame:
     before = {name: pl.col(f"{_BEFORE}{name}") for name in fields}
-    keeps = {name for name in fields if not mapping.clears(name) and changed[name].null_count()}
+    is_kept = compute(
+        changed, {name: (pl.col(name).is_null() & held.is_not_null()).any() for name, held in before.items()}
+    ).row(0, named=True)
     after = {
-        name: pl.coalesce(pl.col(name), held) if name in keeps else pl.col(name)
+        name: pl.coalesce(pl.col(name), held) if is_kept[name] and not mapping.clears(name) else pl.col(name)
         for name, held in before.items()
     }
     return changed.select(
