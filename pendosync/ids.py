@@ -69,7 +69,7 @@ def _pairs(
 ) -> tuple[pl.Series, pl.Series]:
     """Return the rows whose hashes are the same; no more than show that a hash stands twice, however often it does."""
     left, right = (
-        texts.to_frame("id").lazy().select(key(pl.col("id"))).with_row_index(row)
+        texts.to_frame("id").select(key(pl.col("id"))).with_row_index(row).lazy()
         for texts, row in ((ids, _LEFT), (among, _RIGHT))
     )
     pairs = left.join(right, on="id").select(_LEFT, _RIGHT).head(len(ids) + 1).collect(engine="streaming")
