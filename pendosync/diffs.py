@@ -197,9 +197,10 @@ def _is_changed(name: str, *, clears: bool, has_raw: bool) -> pl.Expr:
 
 def _as_changes(changed: pl.DataFrame, fields: list[str], mapping: Mapping, is_new: pl.Expr) -> pl.DataFrame:
     before = {name: pl.col(f"{_BEFORE}{name}") for name in fields}
-    is_kept = compute(
-        changed, {name: (pl.col(name).is_null() & held.is_not_null()).any() for name, held in before.items()}
-    ).row(0, named=True)
+    repeats = [
+        (pl.col(name).is_null() & held.is_not_null()).any().alias(name) for name, held in before.items()
+    ]
+    is_kept = changed.select(repeats).row(0, named=True)
     after = {
         name: pl.coalesce(pl.col(name), held) if is_kept[name] and not mapping.clears(name) else pl.col(name)
         for name, held in before.items()
