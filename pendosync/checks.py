@@ -20,6 +20,7 @@ from pendosync.frames import (
     FieldType,
     Severity,
     as_words,
+    compute,
     ensure_about,
     ensure_frame,
     field_names,
@@ -310,7 +311,7 @@ def _check_texts(values: pl.DataFrame, name: str, mapping: Mapping) -> Iterable[
         yield row_problems(long, reason, rule="long_text", severity="warn", field=name)
     if n_bytes < _SHORTEST_SECRET:
         return
-    n_secret = int(values.select(pl.col(name).str.contains(_SECRET_VALUE).sum()).item() or 0)
+    n_secret = int(compute(values, {name: pl.col(name).str.contains(_SECRET_VALUE).sum()}).item() or 0)
     if n_secret:
         told = f"values of {name!r} look like keys or tokens; Pendo's users will see them"
         yield from column_problem(name, told, rule="looks_secret", mapping=mapping, n_rows=n_secret)

@@ -16,6 +16,7 @@ from pendosync.frames import (
     about_column,
     about_parts,
     change_fields,
+    compute,
     empty_changes,
     ensure_frame,
     field_names,
@@ -24,7 +25,7 @@ from pendosync.frames import (
     struct_of,
 )
 from pendosync.heads import is_off
-from pendosync.ids import are_unique, are_unique_as_found, find_rows
+from pendosync.ids import are_unique, find_rows
 from pendosync.mapping import Mapping
 from pendosync.values import ensure_typed
 
@@ -81,12 +82,8 @@ def diff_values(
     fields = field_names(ensure_frame(after, VALUES, "after"))
     if mapping.is_message or before is None:
         return _messages(after, before, fields, mapping)
-    # a frame of a file has many chunks, and each step from here takes twice the time with them
-    before = ensure_frame(before, VALUES, "before").rechunk()
-    _ensure_unique("before", before["id"])
-    at = find_rows(after["id"], before["id"])
-    if not are_unique_as_found(after["id"], at, n_rows=before.height):
-        _ensure_unique("after", after["id"])
+    before = ensure_frame(before, VALUES, "before")
+    at = _find_held(after["id"], before["id"])
     _ensure_diffable(after, before, fields)
     if not fields:
         return empty_changes({})
@@ -94,7 +91,7 @@ def diff_values(
     has_raw = joined[_RAW].null_count() < joined.height
     marks = {name: _is_changed(name, clears=mapping.clears(name), has_raw=has_raw) for name in fields}
     is_new = ~pl.col(_KNOWN) if against == "pendo" else pl.lit(False)
-    marked = joined.with_columns(struct_of(marks).alias(_CHANGED))
+    marked = joined.with_columns(compute(joined, marks).to_struct(_CHANGED))
     differs = pl.any_horizontal(is_new, *(pl.col(_CHANGED).struct.field(name) for name in fields))
     return skips_last(_as_changes(marked.filter(differs), fields, mapping, is_new))
 
@@ -104,12 +101,10 @@ def skips_last(changes: pl.DataFrame) -> pl.DataFrame:
     if "integrations" in about_parts(changes):
         action = pl.when(is_off()).then(pl.lit("skip")).otherwise(pl.col("action"))
         changes = changes.with_columns(action.alias("action"))
-    is_skipped = changes["action"] == "skip"
-    return (
-        changes.filter(~is_skipped).vstack(changes.filter(is_skipped)).rechunk()
-        if is_skipped.any()
-        else changes
-    )
+    is_skipped = pl.col("action") == "skip"
+    if not changes.select(is_skipped.any()).item():
+        return changes
+    return changes.filter(~is_skipped).vstack(changes.filter(is_skipped)).rechunk()
 
 
 def _messages(
@@ -124,7 +119,8 @@ def _messages(
         raise FrameError(
             f"'before' of a mapping of kind {mapping.kind!r} is {told}. Expected {expected}. Hint: {hint}."
         )
-    _ensure_unique("after", after["id"])
+    if not are_unique(after["id"]):
+        raise _not_unique("after", after["id"])
     _ensure_diffable(after, after.head(0), fields)
     nothing = {name: pl.lit(None, dtype=after.schema[name]) for name in fields}
     goes = {name: pl.lit(True) if mapping.clears(name) else pl.col(name).is_not_null() for name in fields}
@@ -143,11 +139,16 @@ def _messages(
     )
 
 
-def _ensure_unique(name: str, ids: pl.Series) -> None:
-    if are_unique(ids):
-        return
+def _find_held(after: pl.Series, before: pl.Series) -> pl.Series:
+    at = find_rows(after, before)
+    if at is None:
+        raise _not_unique("after", after) if are_unique(before) else _not_unique("before", before)
+    return at
+
+
+def _not_unique(name: str, ids: pl.Series) -> FrameError:
     twice = ids.filter(ids.is_duplicated() | ids.is_null()).unique(maintain_order=True)
-    raise FrameError(
+    return FrameError(
         f"Ids of {name!r} are null or repeat: {listed(twice)}. Expected one row for each id. "
         f"Hint: drop_blocked(values, check_values(values, mapping=mapping))."
     )
@@ -171,15 +172,19 @@ def _ensure_diffable(after: pl.DataFrame, before: pl.DataFrame, fields: list[str
 
 def _beside(after: pl.DataFrame, before: pl.DataFrame, fields: list[str], at: pl.Series) -> pl.DataFrame:
     """Return *after* with what is held beside it: the rows *at* of *before*."""
-    held = [
-        pl.col(name) if name in before.columns else pl.lit(None, dtype=after.schema[name]).alias(name)
-        for name in fields
+    sources = {_RAW: "raw", **{f"{_BEFORE}{name}": name for name in fields}}
+    held = {to: name for to, name in sources.items() if _holds_any(before, name)}
+    nothing = [
+        pl.lit(None, dtype=after.schema[name]).alias(to) for to, name in sources.items() if to not in held
     ]
-    held_there = before.select(
-        pl.col("raw").alias(_RAW),
-        *(expr.alias(f"{_BEFORE}{name}") for name, expr in zip(fields, held, strict=True)),
-    )
-    return after.hstack(held_there.select(pl.all().gather(at))).with_columns(at.is_not_null().alias(_KNOWN))
+    # a frame of a file has many chunks, and out of them it takes three times as long
+    one = before.select(pl.col(name).alias(to) for to, name in held.items()).rechunk()
+    there = one.select(pl.all().gather(at)).get_columns()
+    return after.hstack(there).with_columns(at.is_not_null().alias(_KNOWN), *nothing)
+
+
+def _holds_any(values: pl.DataFrame, name: str) -> bool:
+    return name in values.columns and values[name].null_count() < values.height
 
 
 def _is_changed(name: str, *, clears: bool, has_raw: bool) -> pl.Expr:
@@ -192,9 +197,12 @@ def _is_changed(name: str, *, clears: bool, has_raw: bool) -> pl.Expr:
 
 def _as_changes(changed: pl.DataFrame, fields: list[str], mapping: Mapping, is_new: pl.Expr) -> pl.DataFrame:
     before = {name: pl.col(f"{_BEFORE}{name}") for name in fields}
-    keeps = {name for name in fields if not mapping.clears(name) and changed[name].null_count()}
+    repeats = [
+        (pl.col(name).is_null() & held.is_not_null()).any().alias(name) for name, held in before.items()
+    ]
+    is_kept = changed.select(repeats).row(0, named=True)
     after = {
-        name: pl.coalesce(pl.col(name), held) if name in keeps else pl.col(name)
+        name: pl.coalesce(pl.col(name), held) if is_kept[name] and not mapping.clears(name) else pl.col(name)
         for name, held in before.items()
     }
     return changed.select(
@@ -248,7 +256,8 @@ def _ensure_rows(changes: pl.DataFrame) -> None:
         wrong["id"] = "holds nulls or repeats"
     if changes["row"].null_count():
         wrong["row"] = "holds nulls"
-    if set(changes["action"].unique()) - set(ACTIONS):
+    # as an expression: a column that is one value throughout isn't written out for it
+    if set(changes.select(pl.col("action").unique()).to_series()) - set(ACTIONS):
         wrong["action"] = f"holds other than {listed(ACTIONS, most=9)}"
     fields = change_fields(changes)
     for name in ("changed", "before"):

@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from pendosync.frames import HELD_KINDS
+from pendosync.frames import HELD_KINDS, compute
 from pendosync.heads import ANONYMOUS
 from pendosync.ids import are_unique
 from pendosync.mapping import Mapping
@@ -22,7 +22,7 @@ _PLAIN: Final = r"^[!-@\[-~]+$"
 def each_id_problem(values: pl.DataFrame, mapping: Mapping) -> Iterator[pl.DataFrame]:
     """Yield PROBLEMS of the ids of *values*."""
     named = values.select("row", "id")
-    is_plain = named.select(pl.col("id").str.contains(_PLAIN).all(ignore_nulls=False)).item()
+    is_plain = compute(named, {"id": pl.col("id").str.contains(_PLAIN).all(ignore_nulls=False)}).item()
     if not is_plain:
         blank = pl.col("id").is_null() | (pl.col("id").str.strip_chars() == "")
         if (

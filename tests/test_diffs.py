@@ -97,6 +97,19 @@ def test_the_order_is_the_tables_and_ids_only_in_before_are_left_alone() -> None
     assert changes.select("row", "id").rows() == [(0, "z"), (1, "a"), (2, "m")]
 
 
+def test_numbers_that_are_equal_are_no_change_whatever_their_bits() -> None:
+    mapping = Mapping("visitor", "id", ["score"])
+    ids = ["ann", "bo", "cy", "di"]
+    held, new = [float("nan"), 0.0, None, 1.0], [float("nan"), -0.0, 0.0, float("nan")]
+    before, after = (
+        pl.DataFrame(
+            {"row": range(4), "id": ids, "raw": [None] * 4, "score": scores}, schema_overrides=VALUES
+        )
+        for scores in (held, new)
+    )
+    assert diff_values(after, before=before[::-1], mapping=mapping)["id"].to_list() == ["cy", "di"]
+
+
 def test_before_may_come_in_chunks_and_in_any_order() -> None:
     texts = [(f"u{at}", f"plan {at}", at) for at in range(9)]
     held = [values(line) for line in reversed(texts)]
