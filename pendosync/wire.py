@@ -114,14 +114,23 @@ def _bodies(part: pl.DataFrame, shape: Shape, numbers: Sequence[int]) -> Iterabl
     if shape.audience is not None:
         return _audience_bodies(shape.audience, part.select("action", records), size, numbers)
     if shape.route == "metadata":
-        return [b"[%b]" % _joined(records.slice(start, size)) for start in range(0, part.height, size)]
+        return [_bulk_body(records.slice(start, size)) for start in range(0, part.height, size)]
+    return _texts(records)
+
+
+def _bulk_body(records: pl.Series) -> bytes:
+    """Return the JSON list of *records*.
+
+    Measured: polars takes twice as long to join them, and what it joined is copied twice more.
+    """
+    texts = _texts(records)
+    texts[0] = b"[" + texts[0]
+    texts[-1] += b"]"
+    return b",".join(texts)
+
+
+def _texts(records: pl.Series) -> list[bytes]:
     return records.cast(pl.Binary).to_list()
-
-
-def _joined(records: pl.Series) -> bytes:
-    """Return *records* in one text, with commas between."""
-    joined: bytes = records.str.join(",").cast(pl.Binary).item()
-    return joined
 
 
 def _audience_bodies(
@@ -137,7 +146,7 @@ def _audience_bodies(
     """
     name = json.dumps(audience.name, ensure_ascii=False)
     for number, some in zip(numbers, part.iter_slices(size), strict=True):
-        texts = {op: _joined(some.filter(action=op)["record"]).decode() for op in _OPERATIONS}
+        texts = {op: b",".join(_texts(some.filter(action=op)["record"])).decode() for op in _OPERATIONS}
         patch = ",".join(
             f'{{"op":"{op}","path":"/visitors","value":[{text}]}}' for op, text in texts.items() if text
         )
