@@ -98,53 +98,62 @@ def _sent(changes: pl.DataFrame, shape: Shape) -> pl.DataFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pattern:
-    """Some fields, in order: which of them are sent, and by which rows; by all if None."""
+class _Patterns:
+    """The rows of a frame by what they send.
 
-    is_sent: tuple[bool, ...]
-    rows: pl.Series | None
+    Args:
+        is_sent: of each pattern, which of the fields.
+        n_rows: how many rows each has.
+        rows: which rows, pattern by pattern; None where all rows have one.
+    """
+
+    is_sent: list[tuple[bool, ...]]
+    n_rows: list[int]
+    rows: pl.Series | None = None
 
 
-def _few_patterns(changes: pl.DataFrame, sent: pl.DataFrame) -> list[_Pattern] | None:
+def _few_patterns(changes: pl.DataFrame, sent: pl.DataFrame) -> _Patterns | None:
     """Return the patterns of what is sent, or None where cell by cell is faster, or where raw cells go as they were."""
-    if not sent.width or not sent.height or changes["after_raw"].null_count() < changes.height:
+    n = sent.height
+    if not sent.width or not n or changes["after_raw"].null_count() < n:
         return None
     n_sent = [int(column.sum()) for column in sent]
-    varying = [name for name, n in zip(sent.columns, n_sent, strict=True) if 0 < n < sent.height]
+    varying = [name for name, times in zip(sent.columns, n_sent, strict=True) if 0 < times < n]
     if not varying:
-        return [_Pattern(tuple(n > 0 for n in n_sent), None)]
+        return _Patterns([tuple(times > 0 for times in n_sent)], [n])
     # as the bits of whole numbers they are grouped in half the time
     words = sent.select(bit_words(varying)).with_row_index(_ROW)
     rows = words.group_by(pl.exclude(_ROW), maintain_order=True).agg(_ROW)[_ROW]
     if len(rows) > _FEW:
         return None
-    return [_Pattern(sent.row(some[0]), some) for some in rows]
+    some = list(rows)
+    return _Patterns([sent.row(own[0]) for own in some], [len(own) for own in some], pl.concat(some))
 
 
-def _encode_patterns(changes: pl.DataFrame, patterns: Sequence[_Pattern], write: Writer) -> pl.Series:
+def _encode_patterns(changes: pl.DataFrame, patterns: _Patterns, write: Writer) -> pl.Series:
     """Return what *write* makes of the fields that each row sends, pattern by pattern.
 
     Args:
         changes: CHANGES frame (n rows).
-        patterns: to which each of the n rows belongs once.
+        patterns: of the n rows.
         write: makes the text of a row.
     """
     values = changes["after"].struct.unnest()
     names, dtypes = values.columns, values.dtypes
-    values.columns = [f"\0{at}" for at in range(values.width)]
+    values.columns = [f"\0{at}" for at in range(values.width)]  # whatever the fields are called
     parts = [
         date_text(pl.col(column)) if dtype == DTYPES["date"] else pl.col(column)
         for column, dtype in zip(values.columns, dtypes, strict=True)
     ]
-    values = values.insert_column(0, changes["id"])
-    texts = []
-    for pattern in patterns:
-        chosen = dict(compress(zip(names, parts, strict=True), pattern.is_sent))
-        some = values.select("id", *compress(values.columns[1:], pattern.is_sent))
-        some = some if pattern.rows is None else some[pattern.rows]
-        texts.append(some.select(write(chosen)).to_series())
-    rows = [pattern.rows for pattern in patterns if pattern.rows is not None]
-    return pl.concat(texts).gather(pl.concat(rows).arg_sort()) if rows else texts[0]
+    is_needed = map(any, zip(*patterns.is_sent, strict=True))
+    needed = pl.DataFrame([changes["id"], *compress(values.get_columns(), is_needed)])
+    sorted_ = needed if patterns.rows is None else needed[patterns.rows]
+    texts, start = [], 0
+    for is_sent, n_rows in zip(patterns.is_sent, patterns.n_rows, strict=True):
+        chosen = dict(compress(zip(names, parts, strict=True), is_sent))
+        texts.append(sorted_.slice(start, n_rows).select(write(chosen)).to_series())
+        start += n_rows
+    return texts[0] if patterns.rows is None else pl.concat(texts).gather(patterns.rows.arg_sort())
 
 
 def _write(sent: AbstractMapping[str, pl.Expr]) -> pl.Expr:
