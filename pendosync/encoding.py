@@ -122,7 +122,7 @@ def _few_patterns(changes: pl.DataFrame, sent: pl.DataFrame) -> _Patterns | None
     if not varying:
         return _Patterns([tuple(times > 0 for times in n_sent)], [n])
     # as the bits of whole numbers they are grouped in half the time
-    words = sent.select(bit_words(varying)).with_row_index(_ROW)
+    words = sent.select_seq(bit_words(varying)).with_row_index(_ROW)
     rows = words.group_by(pl.exclude(_ROW), maintain_order=True).agg(_ROW)[_ROW]
     if len(rows) > _FEW:
         return None
@@ -149,9 +149,10 @@ def _encode_patterns(changes: pl.DataFrame, patterns: _Patterns, write: Writer) 
     needed = pl.DataFrame([changes["id"], *compress(values.get_columns(), is_needed)])
     sorted_ = needed if patterns.rows is None else needed[patterns.rows]
     texts, start = [], 0
+    # one core each: measured beside a push, what many share waits longer for its turns than it takes
     for is_sent, n_rows in zip(patterns.is_sent, patterns.n_rows, strict=True):
         chosen = dict(compress(zip(names, parts, strict=True), is_sent))
-        texts.append(sorted_.slice(start, n_rows).select(write(chosen)).to_series())
+        texts.append(sorted_.slice(start, n_rows).select_seq(write(chosen)).to_series())
         start += n_rows
     return texts[0] if patterns.rows is None else pl.concat(texts).gather(patterns.rows.arg_sort())
 
