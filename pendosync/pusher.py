@@ -96,9 +96,7 @@ class Pusher:
         self._state: RunStateName = "preparing"
         self._note = ""
         self._turns = Turns()
-        self._written = Shared(
-            record.write_left, lambda: record.n_left, least=max(1, self._pace.at_once // 8)
-        )
+        self._written = Shared(record.write_left, lambda: record.n_left)
         self._has_begun = False
         self._is_cancelled = False
         self._is_paused = False

@@ -37,8 +37,8 @@ class Disk:
         self.n_ended += 1
 
 
-def test_half_of_those_who_wait_are_served_at_a_time_and_those_who_asked_first_first() -> None:
-    disk, served = Disk(), list[int]()
+def test_all_who_wait_share_the_work_and_a_quick_disk_is_waited_for_on_the_loop() -> None:
+    disk, served = Disk(0.0), list[int]()
 
     async def one(shared: Shared, number: int) -> None:
         disk.leave()
@@ -47,13 +47,54 @@ def test_half_of_those_who_wait_are_served_at_a_time_and_those_who_asked_first_f
         served.append(number)
 
     async def everyone() -> None:
-        shared = Shared(disk.begin, lambda: disk.n_left, least=4)
-        await asyncio.gather(*(one(shared, number) for number in range(32)))
+        shared = Shared(disk.begin, lambda: disk.n_left)
+        for first in (0, 16):
+            await asyncio.gather(*(one(shared, number) for number in range(first, first + 16)))
 
     asyncio.run(everyone())
     assert served == list(range(32))
-    assert disk.upto == [1, 17, 25, 29, 32]  # the first at once, then of 31, 15, 7 and 3
+    assert disk.upto == [16, 32]
+    assert disk.threads == {threading.get_ident()}
+
+
+def test_a_disk_that_stays_slow_is_waited_for_beside_the_loop_and_half_are_served_at_a_time() -> None:
+    disk = Disk(0.01)
+
+    async def everyone() -> tuple[set[int], list[int]]:
+        shared = Shared(disk.begin, lambda: disk.n_left)
+        for _ in range(5):
+            await shared.done()
+        slow, disk.threads, disk.upto, disk.n_ended = disk.threads, set(), [], 0
+
+        async def ask() -> None:
+            disk.leave()
+            await shared.done()
+
+        await asyncio.gather(*(ask() for _ in range(16)))
+        return slow, disk.upto
+
+    slow, upto = asyncio.run(everyone())
+    assert slow == {threading.get_ident()}
     assert threading.get_ident() not in disk.threads
+    assert upto == [8, 12, 14, 15, 16]
+
+
+def test_a_disk_that_was_slow_for_a_while_is_tried_again() -> None:
+    disk = Disk(0.006)
+
+    async def everyone() -> None:
+        shared = Shared(disk.begin, lambda: disk.n_left)
+        for _ in range(5):
+            await shared.done()
+        disk._takes_s = 0.0
+        for _ in range(100):
+            await shared.done()
+        disk.threads.clear()
+        for _ in range(20):
+            await shared.done()
+
+    asyncio.run(everyone())
+    assert disk.threads == {threading.get_ident()}
 
 
 def test_an_error_reaches_those_whose_work_it_was_and_no_others() -> None:
@@ -69,19 +110,23 @@ def test_an_error_reaches_those_whose_work_it_was_and_no_others() -> None:
     def fail() -> None:
         raise OSError("torn")
 
-    async def everyone() -> list[object]:
-        shared = Shared(begin, lambda: 0, least=2)
-        return await asyncio.gather(*(shared.done() for _ in range(7)), return_exceptions=True)
+    async def everyone() -> list[list[str]]:
+        shared = Shared(begin, lambda: 0)
+        groups = []
+        for _ in range(4):
+            told = await asyncio.gather(shared.done(), shared.done(), return_exceptions=True)
+            groups.append([str(one) for one in told])
+        return groups
 
-    told = [str(one) for one in asyncio.run(everyone())]
-    assert told == ["None", "full", "full", "full", "torn", "torn", "None"]
+    told = asyncio.run(everyone())
+    assert told == [["None"] * 2, ["full"] * 2, ["torn"] * 2, ["None"] * 2]
 
 
 def test_who_asks_while_work_is_under_way_waits_for_it_too_though_nothing_is_left() -> None:
     disk = Disk(0.05)
 
     async def two() -> int:
-        shared = Shared(disk.begin, lambda: disk.n_left, least=1)
+        shared = Shared(disk.begin, lambda: disk.n_left)
         disk.leave()
         first = asyncio.create_task(shared.done())
         await asyncio.sleep(0.01)
@@ -99,8 +144,9 @@ def test_without_a_thread_to_be_had_the_loop_does_it_itself(monkeypatch: pytest.
     disk = Disk()
 
     async def everyone() -> None:
-        shared = Shared(disk.begin, lambda: disk.n_left, least=1)
-        await asyncio.wait_for(asyncio.gather(*(shared.done() for _ in range(3))), 5)
+        shared = Shared(disk.begin, lambda: disk.n_left)
+        for _ in range(7):
+            await asyncio.wait_for(asyncio.gather(*(shared.done() for _ in range(3))), 5)
 
     monkeypatch.setattr(_thread, "start_new_thread", refuse)
     asyncio.run(everyone())
@@ -112,7 +158,7 @@ def test_who_gives_up_waiting_holds_up_nobody() -> None:
     disk = Disk(0.05)
 
     async def everyone() -> None:
-        shared = Shared(disk.begin, lambda: disk.n_left, least=1)
+        shared = Shared(disk.begin, lambda: disk.n_left)
         first, second, third = (asyncio.create_task(shared.done()) for _ in range(3))
         await asyncio.sleep(0)
         for task in (first, second):
