@@ -41,11 +41,14 @@ from pendosync.shapes import Step
 from pendosync.splitting import RequestSize, ask_in_parts, name_failures
 from pendosync.tally import Tally
 from pendosync.turns import StoppedError, Turns
-from pendosync.wire import build_bodies, windows_of
+from pendosync.wire import WINDOW, build_bodies, windows_of
 
 _SHOW_EVERY_S: Final = 0.1
 _BEAT_EVERY_S: Final = 2.0
 _LOOK_S: Final = 0.05
+_REQUESTS_AT_A_TIME: Final = 2_000
+"""Requests that are made at a time, at most: the first are sent once these are made."""
+
 _SETTLED: Final = ("updated", "missing")
 _BELIEVED: Final = 3
 """So often a request is sent whose answer can't be believed, before the run stops."""
@@ -227,7 +230,8 @@ class Pusher:
     def _makers(self, step: Step) -> Iterator[Callable[[], list[Batch]]]:
         """Yield what makes the batches of a step that are left, some at a time."""
         known = frozenset(self._remaining.settled | self._remaining.partial.keys())
-        for window in windows_of(step, self.plan.shape):
+        rows = min(WINDOW, _REQUESTS_AT_A_TIME * self.plan.shape.ids_per_request)
+        for window in windows_of(step, self.plan.shape, rows_at_a_time=rows):
             if not known.issuperset(window.batches):
                 yield partial(self._make_batches, window, known)
 

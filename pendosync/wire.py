@@ -12,7 +12,7 @@ from pendosync.encoding import encode_records
 from pendosync.frames import n_sent
 from pendosync.shapes import Audience, Shape, Step, steps_of
 
-_WINDOW: Final = 20_000
+WINDOW: Final = 20_000
 """Rows encoded at a time, about. Measured: more costs memory and no less time."""
 
 _OPERATIONS: Final = ("add", "remove")
@@ -27,7 +27,7 @@ class Rows(Protocol):
 
 
 def build_requests(
-    changes: pl.DataFrame, shape: Shape, /, *, rows_at_a_time: int = _WINDOW
+    changes: pl.DataFrame, shape: Shape, /, *, rows_at_a_time: int = WINDOW
 ) -> Iterator[pl.DataFrame]:
     """Yield the requests that *changes* make, window by window, in order.
 
@@ -43,7 +43,7 @@ def build_requests(
 
 
 def build_steps(
-    changes: Rows, shape: Shape, steps: Iterable[Step], /, *, rows_at_a_time: int = _WINDOW
+    changes: Rows, shape: Shape, steps: Iterable[Step], /, *, rows_at_a_time: int = WINDOW
 ) -> Iterator[pl.DataFrame]:
     """Yield the requests of some *steps* of a plan with these *changes*, as `build_requests` does."""
     for step in steps:
@@ -51,7 +51,7 @@ def build_steps(
             yield build_window(changes, shape, window)
 
 
-def windows_of(step: Step, shape: Shape, /, *, rows_at_a_time: int = _WINDOW) -> Iterator[Step]:
+def windows_of(step: Step, shape: Shape, /, *, rows_at_a_time: int = WINDOW) -> Iterator[Step]:
     """Yield the parts of a *step* that are encoded at a time, each a step of its own. For the rest as `build_requests`."""
     size = shape.ids_per_request
     window = max(1, rows_at_a_time // size) * size
