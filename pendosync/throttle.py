@@ -269,9 +269,12 @@ class Throttle:
 
     def _is_turn_free(self) -> bool:
         most = self._pace.max_at_once
-        keeps_rate = self._starts.per_second is not None or self._rows.per_second is not None
         is_place_free = most is None or self._in_flight + self._turns < most
-        return is_place_free and not (keeps_rate and self._turns)
+        return is_place_free and not (self._keeps_rate and self._turns)
+
+    @property
+    def _keeps_rate(self) -> bool:
+        return self._starts.per_second is not None or self._rows.per_second is not None
 
     async def _wait(self, rows: int, *, early_s: float = 0.0, is_let_through: bool = False) -> None:
         while (wait_s := self._wait_s(rows, is_let_through) - early_s) > _TINY_S:
@@ -292,7 +295,9 @@ class Throttle:
             now = self._clock.now()
             self._in_flight += 1
             spent = (self._starts.spend(1, now), self._rows.spend(rows, now))
-        asyncio.get_running_loop().call_soon(self._put_off, spent)
+            keeps_rate = self._keeps_rate
+        if keeps_rate:
+            asyncio.get_running_loop().call_soon(self._put_off, spent)
         return now
 
     def _put_off(self, spent: Iterable[Spent]) -> None:
