@@ -41,7 +41,6 @@ _ROW: Final = "\0row"
 _FEW: Final = 32
 """Patterns of sent fields among rows that are encoded together, at most. Measured: with more, cell by cell is faster."""
 
-
 Writer = Callable[[AbstractMapping[str, pl.Expr]], pl.Expr]
 """Makes JSON of the fields that are sent, and of `id` where it is in there too."""
 
@@ -92,7 +91,7 @@ def _sent(changes: pl.DataFrame, shape: Shape) -> pl.DataFrame:
     marks = changes["changed"].struct.unnest()
     if shape.send == "all":
         after = changes["after"].struct.unnest()
-        marks = marks.select(pl.col(field.name) | pl.lit(field.is_not_null()) for field in after)
+        marks = pl.DataFrame([mark | cell.is_not_null() for mark, cell in zip(marks, after, strict=True)])
     marks.columns = [f"\0{at}" for at in range(marks.width)]  # whatever the fields are called
     return marks
 
