@@ -75,6 +75,9 @@ KERNEL_IDLE = """() => {
     const panel = jupyterapp.shell.currentWidget;
     return panel?.sessionContext?.session?.kernel?.status === 'idle';
 }"""
+COLOURS_ARE_STILL = """() => document.getAnimations().every(
+    one => !(one instanceof CSSTransition && one.transitionProperty.includes('color'))
+)"""
 CONTRASTS = """view => {
     const parts = css => { // of rgb(1, 2, 3) or, where colours are mixed, color(srgb 0.1 0.2 0.3 / 0.4)
         const [r, g, b, a = 1] = css.match(/\\d[\\d.]*(e-\\d+)?/g).map(Number);
@@ -187,6 +190,7 @@ class Lab:
         self.command("apputils:change-theme", {"theme": name})
         self.page.locator(f"body[data-jp-theme-name='{name}']").wait_for(state="attached")
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
+        self.page.wait_for_function(COLOURS_ARE_STILL)
 
     def kernel_file(self, notebook: str) -> Path:
         """Return the connection file of the kernel of *notebook*."""
