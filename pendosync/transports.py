@@ -192,7 +192,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
-            for _ in range(3):  # asyncio lets go of a connection some turns of the loop after it is closed
+            for _ in range(10):  # asyncio lets go of a connection some turns of the loop after it is closed
                 await asyncio.sleep(0)
 
 
