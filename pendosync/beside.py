@@ -40,14 +40,19 @@ def begin_beside(
 def two_at_a_time(function: Callable[..., T], /, *arguments: Iterable[Any]) -> Iterator[T]:
     """Yield what *function* returns for each of *arguments*, as `map` does, while two calls run.
 
-    None runs any more once this is over, also where one has raised.
+    None runs any more once this is over, also where one has raised. Without a thread to be had, it is called here.
     """
     coming: deque[concurrent.futures.Future[T]] = deque()
     try:
         for args in zip(*arguments, strict=True):
             if len(coming) == 2:
                 yield coming.popleft().result()
-            coming.append(begin_beside(function, *args))
+            try:
+                coming.append(begin_beside(function, *args))
+            except RuntimeError:
+                while coming:
+                    yield coming.popleft().result()
+                yield function(*args)
         while coming:
             yield coming.popleft().result()
     finally:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import subprocess
 import sys
 import threading
 import time
 
+import polars as pl
 import pytest
 
+import pendosync as ps
 from pendosync.beside import two_at_a_time
 
 
@@ -42,6 +45,23 @@ def test_where_one_raises_the_other_is_over_before_that_is_heard() -> None:
     with pytest.raises(OSError, match="full"):
         list(two_at_a_time(work, range(2)))
     assert over.is_set()
+
+
+def test_without_a_thread_to_be_had_a_plan_is_saved_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    def refuse(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    mapping = ps.Mapping("visitor", id="id", traits=["n"])
+    values = ps.map_traits(pl.DataFrame({"id": ["ann", "bo"], "n": [1, 2]}), mapping)
+    changes = ps.diff_values(values, before=values.clear(), mapping=mapping)
+    plan = ps.plan_changes(changes, mapping=mapping, target=ps.Settings().target, create="unknown_ids")
+    with monkeypatch.context() as patch:
+        patch.setattr(_thread, "start_new_thread", refuse)
+        plan.save(tmp_path / "plan")
+        assert list(two_at_a_time(lambda number: number, range(4))) == [0, 1, 2, 3]
+    assert ps.load_plan(tmp_path / "plan").digest == plan.digest
 
 
 def test_two_lists_of_unlike_length_are_refused() -> None:
